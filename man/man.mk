@@ -1,0 +1,1 @@
+dist_man_MANS += man/unatatp.8 man/unatatp.conf.5

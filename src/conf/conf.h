@@ -1,0 +1,123 @@
+/*
+ * conf: an immutable snapshot of what the administrator asked for. It is
+ * reference-counted; whoever holds a reference may read it on any thread.
+ * Durations are in milliseconds, sizes in bytes, rates in bits a second.
+ */
+#ifndef UNATATP_CONF_CONF_H
+#define UNATATP_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/sock.h"
+
+#define CONF_DEFAULT_PATH "/etc/unatatp.conf"
+
+struct prefix_set;
+struct policy_index;
+
+enum conf_action { CONF_PROXY, CONF_REJECT };
+enum conf_missing { CONF_MISSING_WARN, CONF_MISSING_REJECT };
+enum conf_flow_log { CONF_FLOWS_OFF, CONF_FLOWS_SUMMARY };
+
+/* Where a policy's dialled sockets come from, one choice a family. */
+struct conf_source {
+	bool has[2];		/* [0] IPv4, [1] IPv6; false: the gateway's */
+	struct prefix prefix[2];/* full length: that address; else a map */
+};
+
+struct conf_ports {
+	uint16_t first, last;
+};
+
+struct policy {
+	/* Lives as long as the process, so that a flow may outlive conf. */
+	const char *name;
+	unsigned index;		/* place in the file; the fallback is last */
+	int line;
+	struct prefix *sources, *destinations;	/* none: any */
+	size_t n_sources, n_destinations;
+	struct conf_ports *ports;		/* none: any */
+	size_t n_ports;
+	struct prefix_set *destination_set;	/* NULL: any */
+
+	int64_t action;			/* enum conf_action */
+	bool allow_local;
+	struct conf_source source;
+	char interface[SOCK_INTERFACE_MAX];
+	int64_t mark;
+	int64_t buffer;			/* bytes a lane may hold */
+	int64_t splice_after;		/* bytes; 0: never */
+	struct sock_options client, server;
+	int64_t congestion_missing;	/* enum conf_missing */
+	struct {
+		int64_t connect, idle, half_close, lifetime;	/* 0: none */
+	} timeouts;
+};
+
+struct conf {
+	struct addr *listens;
+	size_t n_listens;
+	int64_t workers;	/* 0: one a CPU */
+	char *user;		/* "": keep the caller's */
+	struct {
+		int64_t flows;	/* 0: what the descriptor limit allows */
+	} limits;
+	struct {
+		int64_t drain;
+	} timeouts;
+	struct policy *policies;	/* file order */
+	size_t n_policies;
+	struct policy fallback;		/* "default": whatever none matched */
+	struct policy_index *index;
+	struct {
+		int64_t level;		/* enum log_level */
+		int64_t target;		/* enum log_target */
+		int64_t flows;		/* enum conf_flow_log */
+		int64_t max_per_second;
+	} log;
+	bool builtin;		/* no file: what cannot listen is skipped */
+	_Atomic unsigned refs;
+};
+
+/* What the command line says over the file. Zero: nothing. */
+struct conf_override {
+	uint16_t port;			/* every listener's port */
+	const char *congestion;		/* both legs of every policy */
+	const char *bind_ipv4;		/* `source` of policy `default` */
+	const char *bind_ipv6_prefix;	/* likewise */
+	int verbose;			/* levels above the file's */
+};
+
+enum conf_severity { CONF_WARNING, CONF_ERROR };
+
+/*
+ * Where a reading's findings go, one whole line each without newline:
+ * "FILE:LINE: text" ("warning: " stands before a warning's text).
+ */
+struct conf_report {
+	void (*emit)(void *arg, enum conf_severity severity, const char *line);
+	void *arg;
+	unsigned errors, warnings;
+};
+
+/*
+ * Reads PATH, or the built-in configuration when PATH is NULL; every
+ * mistake goes to REPORT. Returns a snapshot with one reference, or NULL
+ * when there was an error (errno is ENOENT when PATH does not exist,
+ * otherwise EINVAL; both were reported).
+ */
+struct conf *conf_read(const char *path, const struct conf_override *over,
+    struct conf_report *report);
+
+struct conf *conf_ref(struct conf *conf);
+void conf_unref(struct conf *conf);	/* NULL is allowed */
+
+/* The effective configuration in libconfig syntax; loads to the same. */
+struct evbuffer;
+int conf_print(const struct conf *conf, struct evbuffer *out);
+
+#endif

@@ -1,0 +1,4 @@
+include tests/unit/unit.mk
+include tests/golden/golden.mk
+include tests/net/net.mk
+include tests/style/style.mk
