@@ -2,28 +2,42 @@ noinst_LIBRARIES += libunatatp.a
 libunatatp_a_SOURCES = \
 	src/base/addr.c src/base/addr.h \
 	src/base/clock.c src/base/clock.h \
-	src/base/list.h \
+	src/base/file.c src/base/file.h \
 	src/base/localaddr.c src/base/localaddr.h \
 	src/base/log.c src/base/log.h \
 	src/base/mailbox.c src/base/mailbox.h \
+	src/base/poller.c src/base/poller.h \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
 	src/base/sock_options.c \
 	src/conf/conf.c src/conf/conf.h \
+	src/conf/conf_check.c \
+	src/conf/conf_lists.c \
 	src/conf/conf_print.c \
 	src/conf/conf_read.c \
+	src/conf/conf_text.c src/conf/conf_text.h \
+	src/conf/conf_value.c \
 	src/conf/option.c src/conf/option.h \
 	src/conf/policy.c src/conf/policy.h \
 	src/conf/prefix_set.c src/conf/prefix_set.h \
+	src/conf/reader.h \
+	src/conf/report.c src/conf/report.h \
+	src/conf/suggest.c src/conf/suggest.h \
+	src/conf/value.c src/conf/value.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
 	src/flow/flow_open.c \
 	src/flow/listener.c src/flow/listener.h \
+	src/flow/pipe_pool.c src/flow/pipe_pool.h \
 	src/flow/relay.c src/flow/relay.h \
 	src/flow/relay_buffer.c \
+	src/flow/relay_splice.c \
 	src/flow/stats.c src/flow/stats.h \
+	src/daemon/background.c src/daemon/background.h \
+	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
 	src/daemon/worker.c src/daemon/worker.h \
+	src/cmd/args.c src/cmd/args.h \
 	src/cmd/cmd.h \
 	src/cmd/check.c \
 	src/cmd/run.c

@@ -47,7 +47,7 @@ const char *addr_format(const struct addr *a, char text[ADDR_TEXT_MAX]);
 /* The address alone, no port, no brackets. */
 const char *addr_format_host(const struct addr *a, char text[ADDR_TEXT_MAX]);
 
-uint16_t addr_port(const struct addr *a);	/* host order */
+uint16_t addr_port(const struct addr *a); /* host order */
 void addr_set_port(struct addr *a, uint16_t port);
 
 /* Turns a v4-mapped IPv6 address (::ffff:192.0.2.1) into plain IPv4. */
@@ -72,7 +72,7 @@ enum prefix_error {
 	PREFIX_OK = 0,
 	PREFIX_BAD_ADDRESS,
 	PREFIX_BAD_LENGTH,
-	PREFIX_HOST_BITS,	/* *p holds the prefix with them cleared */
+	PREFIX_HOST_BITS, /* *p holds the prefix with them cleared */
 };
 
 /*

@@ -1,7 +1,7 @@
 /*
  * log: one line a message to stderr or syslog. A sink that would block
- * loses the line and counts it: logging never stalls the relay. log_set
- * belongs to main; the rest may be called from any thread.
+ * loses the line and counts it: logging never stalls the relay. Any thread
+ * may call what does not say otherwise.
  */
 #ifndef UNATATP_BASE_LOG_H
 #define UNATATP_BASE_LOG_H
@@ -20,10 +20,15 @@ enum log_level {
 /* auto: stderr in the foreground, syslog in the background. */
 enum log_target { LOG_TARGET_AUTO, LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
 
-#define LOG_LINE_MAX 1024	/* longer lines are cut */
+#define LOG_LINE_MAX 1024 /* longer lines are cut */
 
-/* Chooses level and sink. Background decides what `auto` means. */
-void log_set(enum log_level level, enum log_target target, bool background);
+/*
+ * Chooses the sink; BACKGROUND decides what `auto` means. Before there is
+ * another thread: nothing guards the sink.
+ */
+void log_set(enum log_target target, bool background);
+
+void log_set_level(enum log_level level);
 
 /* Lines a second that log_limited lets through; 0: all. */
 void log_set_rate(unsigned max_per_second);

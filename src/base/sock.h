@@ -13,21 +13,120 @@
 
 #include "base/addr.h"
 
-#define SOCK_CONGESTION_MAX 16	/* TCP_CA_NAME_MAX, with its NUL */
-#define SOCK_INTERFACE_MAX 16	/* IFNAMSIZ, with its NUL */
+#define SOCK_CONGESTION_MAX 16 /* TCP_CA_NAME_MAX, with its NUL */
+#define SOCK_INTERFACE_MAX 16  /* IFNAMSIZ, with its NUL */
 
 /* What one leg's socket gets. A zero (dscp: -1) leaves the kernel's own. */
 struct sock_options {
-	char congestion[SOCK_CONGESTION_MAX];	/* "": the system's */
-	int64_t notsent_lowat;			/* bytes */
-	int64_t mss;				/* bytes */
-	int64_t window_clamp;			/* bytes */
-	int64_t pacing;				/* bits a second */
-	int64_t user_timeout;			/* ms */
-	int64_t keepalive;			/* ms of silence */
-	int64_t dscp;				/* 0..63, -1: leave */
-	int64_t sndbuf;				/* bytes */
-	int64_t rcvbuf;				/* bytes */
+	char congestion[SOCK_CONGESTION_MAX]; /* "": the system's */
+	int64_t notsent_lowat;		      /* bytes */
+	int64_t mss;			      /* bytes */
+	int64_t window_clamp;		      /* bytes */
+	int64_t pacing;			      /* bits a second */
+	int64_t user_timeout;		      /* ms */
+	int64_t keepalive;		      /* ms of silence */
+	int64_t dscp;			      /* 0..63, -1: leave */
+	int64_t sndbuf;			      /* bytes */
+	int64_t rcvbuf;			      /* bytes */
 };
+
+/* What the kernel gives a new socket: nothing of ours. */
+extern const struct sock_options sock_options_none;
+
+/*
+ * Sets on FD whatever WANT asks for and HAVE does not say it has already,
+ * but the congestion algorithm. HAVE is sock_options_none or what the
+ * listener let inherit (keepalive, notsent_lowat, user_timeout, mss: those
+ * that a zero turns off again). An option that the kernel refuses is left
+ * out: returns the first such error as -errno, 0 when all were taken.
+ */
+int sock_apply(int fd, sa_family_t family, const struct sock_options *want,
+    const struct sock_options *have);
+
+/*
+ * Sets the congestion algorithm NAME and reads it back. 0, or -errno:
+ * -ENOENT no such algorithm, -EPERM not in tcp_allowed_congestion_control.
+ */
+__attribute__((warn_unused_result)) int sock_set_congestion(
+    int fd, const char *name);
+
+/* The algorithm in force; "" when the kernel does not say. */
+void sock_congestion(int fd, char name[SOCK_CONGESTION_MAX]);
+
+/*
+ * A transparent listener with what accepted sockets inherit: TCP_NODELAY,
+ * SO_OOBINLINE and OPTIONS (see sock_apply). SO_REUSEPORT lets each worker
+ * have its own. The descriptor, or -errno: -EPERM without CAP_NET_ADMIN.
+ */
+int sock_listen(const struct addr *a, const struct sock_options *options);
+
+/*
+ * 0 when nobody listens on A. SO_REUSEPORT alone would let a second
+ * daemon of the same user share the port in silence.
+ */
+__attribute__((warn_unused_result)) int sock_probe(const struct addr *a);
+
+/* The next connection's descriptor, or -errno (-EAGAIN: none waits). */
+int sock_accept(int listener, struct addr *peer);
+
+/* The local end: of a TPROXY'd socket, what the client asked for. */
+__attribute__((warn_unused_result)) int sock_local(int fd, struct addr *a);
+
+/* How a leg is dialled. */
+struct sock_dial {
+	const struct sock_options *options;
+	const struct addr *source; /* NULL: the kernel chooses */
+	const char *interface;	   /* "": any */
+	uint32_t mark;
+	int congestion_error; /* out: 0 or -errno */
+};
+
+/*
+ * Begins to connect to DST. The descriptor, or -errno; -EADDRNOTAVAIL
+ * when the source cannot be bound. The ACK of the handshake waits for
+ * the first data: see sock_dialled.
+ */
+int sock_dial(const struct addr *dst, struct sock_dial *how);
+
+/*
+ * Ends what sock_dial began: the ACK of the handshake goes now unless
+ * data has taken it along, and ACKs are the kernel's own again.
+ */
+void sock_dialled(int fd);
+
+/* 0 when connected, or the -errno that ended the attempt. */
+__attribute__((warn_unused_result)) int sock_connect_result(int fd);
+
+/*
+ * True when the peer has reset or the connection has timed out. It does
+ * not take the error away, as SO_ERROR would: a read that follows such a
+ * theft returns 0 and looks like an orderly end (tcp_recvmsg).
+ */
+bool sock_is_dead(int fd);
+
+/* True when the next byte to read is an urgent one: sockatmark(3). */
+bool sock_at_mark(int fd);
+
+/* Bytes that the peer has not acknowledged: SIOCOUTQ, tcp(7). */
+size_t sock_unacked(int fd);
+
+/* Sends FIN after what was written; errors show on the next call. */
+void sock_shut_write(int fd);
+
+/* Closes with RST, whatever waits in either direction: SO_LINGER 0. */
+void sock_reset(int fd);
+
+struct sock_info {
+	uint32_t rtt_us;
+	uint32_t rto_us;
+	uint32_t retransmits; /* segments, in all */
+	bool in_flight;	      /* sent and not acknowledged */
+};
+
+/* All zero when the kernel does not say. */
+void sock_info(int fd, struct sock_info *info);
+
+/* A route socket that reads ready when an address comes or goes. */
+int sock_address_watch(void);
 
 #endif

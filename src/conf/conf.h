@@ -18,6 +18,7 @@
 
 struct prefix_set;
 struct policy_index;
+struct conf_memory;
 
 enum conf_action { CONF_PROXY, CONF_REJECT };
 enum conf_missing { CONF_MISSING_WARN, CONF_MISSING_REJECT };
@@ -25,8 +26,8 @@ enum conf_flow_log { CONF_FLOWS_OFF, CONF_FLOWS_SUMMARY };
 
 /* Where a policy's dialled sockets come from, one choice a family. */
 struct conf_source {
-	bool has[2];		/* [0] IPv4, [1] IPv6; false: the gateway's */
-	struct prefix prefix[2];/* full length: that address; else a map */
+	bool has[2];		 /* [0] IPv4, [1] IPv6; false: the gateway's */
+	struct prefix prefix[2]; /* full length: that address; else a map */
 };
 
 struct conf_ports {
@@ -36,60 +37,61 @@ struct conf_ports {
 struct policy {
 	/* Lives as long as the process, so that a flow may outlive conf. */
 	const char *name;
-	unsigned index;		/* place in the file; the fallback is last */
+	unsigned index; /* place in the file; the fallback is last */
 	int line;
-	struct prefix *sources, *destinations;	/* none: any */
+	struct prefix *sources, *destinations; /* none: any */
 	size_t n_sources, n_destinations;
-	struct conf_ports *ports;		/* none: any */
+	struct conf_ports *ports; /* none: any */
 	size_t n_ports;
-	struct prefix_set *destination_set;	/* NULL: any */
+	struct prefix_set *destination_set; /* NULL: any */
 
-	int64_t action;			/* enum conf_action */
+	int64_t action; /* enum conf_action */
 	bool allow_local;
 	struct conf_source source;
 	char interface[SOCK_INTERFACE_MAX];
 	int64_t mark;
-	int64_t buffer;			/* bytes a lane may hold */
-	int64_t splice_after;		/* bytes; 0: never */
+	int64_t buffer;	      /* bytes a lane may hold */
+	int64_t splice_after; /* bytes; 0: never */
 	struct sock_options client, server;
-	int64_t congestion_missing;	/* enum conf_missing */
+	int64_t congestion_missing; /* enum conf_missing */
 	struct {
-		int64_t connect, idle, half_close, lifetime;	/* 0: none */
+		int64_t connect, idle, half_close, lifetime; /* 0: none */
 	} timeouts;
 };
 
 struct conf {
 	struct addr *listens;
 	size_t n_listens;
-	int64_t workers;	/* 0: one a CPU */
-	char *user;		/* "": keep the caller's */
+	int64_t workers; /* 0: one a CPU */
+	char *user;	 /* "": keep the caller's */
 	struct {
-		int64_t flows;	/* 0: what the descriptor limit allows */
+		int64_t flows; /* 0: what the descriptor limit allows */
 	} limits;
 	struct {
 		int64_t drain;
 	} timeouts;
-	struct policy *policies;	/* file order */
+	struct policy *policies; /* file order */
 	size_t n_policies;
-	struct policy fallback;		/* "default": whatever none matched */
+	struct policy fallback; /* "default": whatever none matched */
 	struct policy_index *index;
+	struct conf_memory *memory; /* what lists and strings above live in */
 	struct {
-		int64_t level;		/* enum log_level */
-		int64_t target;		/* enum log_target */
-		int64_t flows;		/* enum conf_flow_log */
+		int64_t level;	/* enum log_level */
+		int64_t target; /* enum log_target */
+		int64_t flows;	/* enum conf_flow_log */
 		int64_t max_per_second;
 	} log;
-	bool builtin;		/* no file: what cannot listen is skipped */
+	bool builtin; /* no file: what cannot listen is skipped */
 	_Atomic unsigned refs;
 };
 
 /* What the command line says over the file. Zero: nothing. */
 struct conf_override {
-	uint16_t port;			/* every listener's port */
-	const char *congestion;		/* both legs of every policy */
-	const char *bind_ipv4;		/* `source` of policy `default` */
-	const char *bind_ipv6_prefix;	/* likewise */
-	int verbose;			/* levels above the file's */
+	uint16_t port;		      /* every listener's port */
+	const char *congestion;	      /* both legs of every policy */
+	const char *bind_ipv4;	      /* `source` of policy `default` */
+	const char *bind_ipv6_prefix; /* likewise */
+	int verbose;		      /* levels above the file's */
 };
 
 enum conf_severity { CONF_WARNING, CONF_ERROR };
@@ -113,8 +115,14 @@ struct conf_report {
 struct conf *conf_read(const char *path, const struct conf_override *over,
     struct conf_report *report);
 
+/*
+ * The file that -c NAMED (which may be NULL) means: that one, else
+ * CONF_DEFAULT_PATH where it exists, else NULL, the built-in one.
+ */
+const char *conf_default_path(const char *named);
+
 struct conf *conf_ref(struct conf *conf);
-void conf_unref(struct conf *conf);	/* NULL is allowed */
+void conf_unref(struct conf *conf); /* NULL is allowed */
 
 /* The effective configuration in libconfig syntax; loads to the same. */
 struct evbuffer;

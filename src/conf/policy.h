@@ -13,7 +13,20 @@
  * Never NULL: what none matches meets conf->fallback. The result lives
  * as long as the snapshot. About log2(prefixes) steps.
  */
-const struct policy *policy_find(const struct conf *conf,
-    const struct addr *src, const struct addr *dst);
+const struct policy *policy_find(
+    const struct conf *conf, const struct addr *src, const struct addr *dst);
+
+/* Builds CONF's index once its policies are read. 0 or -ENOMEM. */
+__attribute__((warn_unused_result)) int policy_index_build(struct conf *conf);
+void policy_index_free(struct conf *conf);
+
+/*
+ * Why no flow can ever meet P, as the end of a sentence; NULL when one
+ * can. Wants the index.
+ */
+const char *policy_unreachable(const struct conf *conf, const struct policy *p);
+
+/* True when P takes every flow that comes to it. */
+bool policy_is_universal(const struct policy *p);
 
 #endif

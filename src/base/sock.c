@@ -1,0 +1,274 @@
+#include "base/sock.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define STREAM (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
+
+/* The kernel cuts it to net.core.somaxconn: listen(2). */
+#define BACKLOG 65535
+
+/* Since Linux 4.2; the C library's header may be older. */
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
+static int
+set_flag(int fd, int level, int name)
+{
+	int one = 1;
+
+	if (setsockopt(fd, level, name, &one, sizeof(one)))
+		return -errno;
+	return 0;
+}
+
+/* socket(2) and bind(2) with the flags that FLAGS names, 0-terminated. */
+static int
+open_bound(const struct addr *a, const int (*flags)[2])
+{
+	int fd = socket(a->sa.sa_family, STREAM, 0);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (a->sa.sa_family == AF_INET6)
+		err = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	for (; !err && (*flags)[1]; flags++)
+		err = set_flag(fd, (*flags)[0], (*flags)[1]);
+	if (!err && bind(fd, &a->sa, addr_len(a)))
+		err = -errno;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+int
+sock_probe(const struct addr *a)
+{
+	static const int flags[][2] = { { SOL_SOCKET, SO_REUSEADDR }, { 0 } };
+	int fd = open_bound(a, flags);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+int
+sock_listen(const struct addr *a, const struct sock_options *options)
+{
+	bool v6 = a->sa.sa_family == AF_INET6;
+	const int flags[][2] = {
+		{ SOL_SOCKET, SO_REUSEADDR },
+		{ SOL_SOCKET, SO_REUSEPORT },
+		{ SOL_SOCKET, SO_OOBINLINE },
+		{ IPPROTO_TCP, TCP_NODELAY },
+		{ v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+		    v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT },
+		{ 0 },
+	};
+	int fd = open_bound(a, flags);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	sock_apply(fd, a->sa.sa_family, options, &sock_options_none);
+	if (!listen(fd, BACKLOG))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+int
+sock_accept(int listener, struct addr *peer)
+{
+	socklen_t len = sizeof(*peer);
+	int fd =
+	    accept4(listener, &peer->sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int
+sock_local(int fd, struct addr *a)
+{
+	socklen_t len = sizeof(*a);
+
+	return getsockname(fd, &a->sa, &len) ? -errno : 0;
+}
+
+static int
+bind_source(int fd, const struct addr *source)
+{
+	bool v6 = source->sa.sa_family == AF_INET6;
+	int err;
+
+	/* Chooses the port at connect(2), where the 4-tuple counts: ip(7). */
+	err = set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+	/* A mapped prefix is routed here and configured nowhere. */
+	if (!err)
+		err = v6 ? set_flag(fd, IPPROTO_IPV6, IPV6_FREEBIND)
+			 : set_flag(fd, IPPROTO_IP, IP_FREEBIND);
+	if (!err && bind(fd, &source->sa, addr_len(source)))
+		err = -errno;
+	return err;
+}
+
+/*
+ * A socket in "ping-pong" mode keeps the third packet of the handshake
+ * until there is data to carry it (tcp_rcv_synsent_state_process).
+ */
+static void
+set_quickack(int fd, int on)
+{
+	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
+static int
+prepare_dial(int fd, sa_family_t family, struct sock_dial *how)
+{
+	const struct sock_options *options = how->options;
+	int err = set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+
+	if (!err)
+		err = set_flag(fd, SOL_SOCKET, SO_OOBINLINE);
+	if (!err && *how->interface &&
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, how->interface,
+		(socklen_t)strlen(how->interface)))
+		err = -errno;
+	if (!err && how->mark &&
+	    setsockopt(fd, SOL_SOCKET, SO_MARK, &how->mark, sizeof(how->mark)))
+		err = -errno;
+	if (!err && how->source)
+		err = bind_source(fd, how->source);
+	if (err)
+		return err;
+	sock_apply(fd, family, options, &sock_options_none);
+	if (*options->congestion)
+		how->congestion_error =
+		    sock_set_congestion(fd, options->congestion);
+	set_quickack(fd, 0);
+	return 0;
+}
+
+int
+sock_dial(const struct addr *dst, struct sock_dial *how)
+{
+	int fd = socket(dst->sa.sa_family, STREAM, 0);
+	int err;
+
+	how->congestion_error = 0;
+	if (fd < 0)
+		return -errno;
+	err = prepare_dial(fd, dst->sa.sa_family, how);
+	if (!err && connect(fd, &dst->sa, addr_len(dst)) &&
+	    errno != EINPROGRESS)
+		err = -errno;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+void
+sock_dialled(int fd)
+{
+	set_quickack(fd, 1);
+}
+
+int
+sock_connect_result(int fd)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len))
+		return -errno;
+	return -err;
+}
+
+bool
+sock_is_dead(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
+bool
+sock_at_mark(int fd)
+{
+	return sockatmark(fd) > 0;
+}
+
+size_t
+sock_unacked(int fd)
+{
+	int bytes = 0;
+
+	if (ioctl(fd, SIOCOUTQ, &bytes) || bytes < 0)
+		return 0;
+	return (size_t)bytes;
+}
+
+void
+sock_shut_write(int fd)
+{
+	shutdown(fd, SHUT_WR);
+}
+
+void
+sock_reset(int fd)
+{
+	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(fd);
+}
+
+void
+sock_info(int fd, struct sock_info *info)
+{
+	struct tcp_info t = { 0 };
+	socklen_t len = sizeof(t);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &t, &len);
+	*info = (struct sock_info){
+		.rtt_us = t.tcpi_rtt,
+		.rto_us = t.tcpi_rto,
+		.retransmits = t.tcpi_total_retrans,
+		.in_flight = t.tcpi_unacked > 0,
+	};
+}
+
+int
+sock_address_watch(void)
+{
+	struct sockaddr_nl local = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR,
+	};
+	int fd = socket(
+	    AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (!bind(fd, (struct sockaddr *)&local, sizeof(local)))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}

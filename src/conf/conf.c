@@ -1,0 +1,105 @@
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/policy.h"
+#include "conf/reader.h"
+
+/* One piece of what a snapshot holds; all go at once. */
+struct conf_memory {
+	struct conf_memory *next;
+	max_align_t bytes[];
+};
+
+void *
+conf_alloc(struct conf *conf, size_t n, size_t size)
+{
+	struct conf_memory *piece;
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes) ||
+	    __builtin_add_overflow(bytes, sizeof(*piece), &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	piece = calloc(1, bytes);
+	if (!piece)
+		return NULL;
+	piece->next = conf->memory;
+	conf->memory = piece;
+	return piece->bytes;
+}
+
+struct conf *
+conf_new(void)
+{
+	struct conf *conf = calloc(1, sizeof(*conf));
+
+	if (conf)
+		atomic_init(&conf->refs, 1);
+	return conf;
+}
+
+static void
+conf_free(struct conf *conf)
+{
+	policy_index_free(conf);
+	while (conf->memory) {
+		struct conf_memory *piece = conf->memory;
+
+		conf->memory = piece->next;
+		free(piece);
+	}
+	free(conf);
+}
+
+struct conf *
+conf_ref(struct conf *conf)
+{
+	atomic_fetch_add_explicit(&conf->refs, 1, memory_order_relaxed);
+	return conf;
+}
+
+void
+conf_unref(struct conf *conf)
+{
+	if (conf && atomic_fetch_sub(&conf->refs, 1) == 1)
+		conf_free(conf);
+}
+
+static int
+compare_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* Only the thread that reads configurations comes here. */
+const char *
+conf_intern(const char *text)
+{
+	static void *names;
+	char *const *found = tfind(text, &names, compare_text);
+	char *copy;
+
+	if (found)
+		return *found;
+	copy = strdup(text);
+	if (copy && tsearch(copy, &names, compare_text))
+		return copy;
+	free(copy);
+	errno = ENOMEM;
+	return NULL;
+}
+
+const char *
+conf_default_path(const char *named)
+{
+	if (named)
+		return named;
+	return access(CONF_DEFAULT_PATH, F_OK) ? NULL : CONF_DEFAULT_PATH;
+}

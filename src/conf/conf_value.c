@@ -1,0 +1,323 @@
+/* Reading options that hold one value. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/reader.h"
+#include "conf/suggest.h"
+#include "conf/value.h"
+
+#define NAME_MAX_LEN 64
+
+void
+reader_wrong_type(
+    struct reader *r, const struct option_row *row, const config_setting_t *at)
+{
+	reader_error(
+	    r, at, "\"%s\" must be %s", row->name, option_type_text(row->type));
+}
+
+const char *
+reader_string(const config_setting_t *at)
+{
+	return config_setting_type(at) == CONFIG_TYPE_STRING
+	    ? config_setting_get_string(at)
+	    : NULL;
+}
+
+void
+reader_bool(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	bool *field = reader_field(row, base);
+
+	if (config_setting_type(s) == CONFIG_TYPE_BOOL)
+		*field = config_setting_get_bool(s);
+	else
+		reader_wrong_type(r, row, s);
+}
+
+static void
+store(struct reader *r, const struct option_row *row, const config_setting_t *s,
+    void *base, int64_t value)
+{
+	int64_t *field = reader_field(row, base);
+	char range[OPTION_RANGE_MAX];
+
+	if (option_in_range(row, value))
+		*field = value;
+	else
+		reader_error(r, s, "\"%s\" is out of range (%s)", row->name,
+		    option_range(row, range));
+}
+
+void
+reader_int(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	/* conf_text has made every integer one of 64 bits. */
+	if (config_setting_type(s) == CONFIG_TYPE_INT64)
+		store(r, row, s, base, config_setting_get_int64(s));
+	else
+		reader_wrong_type(r, row, s);
+}
+
+/* "ms, s, m, h" */
+static const char *
+list_units(const struct value_unit *units, char text[VALUE_TEXT_MAX])
+{
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (; units->name; units++)
+		if (*units->name)
+			len +=
+			    (size_t)snprintf(text + len, VALUE_TEXT_MAX - len,
+				"%s%s", len ? ", " : "", units->name);
+	return text;
+}
+
+static void
+bad_number(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, const char *text, enum value_error error)
+{
+	char units[VALUE_TEXT_MAX], range[OPTION_RANGE_MAX];
+
+	list_units(option_units(row->type), units);
+	switch (error) {
+	case VALUE_NO_UNIT:
+		reader_error(r, s, "\"%s\": no unit in \"%s\" (units: %s)",
+		    row->name, text, units);
+		break;
+	case VALUE_BAD_UNIT:
+		reader_error(r, s, "\"%s\": bad unit in \"%s\" (units: %s)",
+		    row->name, text, units);
+		break;
+	case VALUE_TOO_LARGE:
+		reader_error(r, s, "\"%s\" is out of range (%s)", row->name,
+		    option_range(row, range));
+		break;
+	default:
+		reader_error(r, s, "\"%s\" must be %s, not \"%s\"", row->name,
+		    option_type_text(row->type), text);
+	}
+}
+
+void
+reader_united(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	const char *text = reader_string(s);
+	char number[32];
+	enum value_error error;
+	int64_t value;
+
+	if (!text && config_setting_type(s) != CONFIG_TYPE_INT64) {
+		reader_wrong_type(r, row, s);
+		return;
+	}
+	if (!text) {
+		snprintf(number, sizeof(number), "%lld",
+		    config_setting_get_int64(s));
+		text = number;
+	}
+	error = value_parse(option_units(row->type), text, &value);
+	if (error == VALUE_OK)
+		store(r, row, s, base, value);
+	else
+		bad_number(r, row, s, text, error);
+}
+
+static void
+bad_word(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, const char *text)
+{
+	struct suggest near = suggest_for(text);
+	char list[128] = "";
+	size_t len = 0;
+
+	for (const struct option_word *w = row->words; w->name; w++) {
+		suggest_offer(&near, w->name);
+		len += (size_t)snprintf(list + len, sizeof(list) - len,
+		    "%s\"%s\"", len ? ", " : "", w->name);
+	}
+	if (near.best)
+		reader_error(r, s,
+		    "\"%s\" cannot be \"%s\" (did you mean \"%s\"?)", row->name,
+		    text, near.best);
+	else
+		reader_error(r, s, "\"%s\" cannot be \"%s\" (one of %s)",
+		    row->name, text, list);
+}
+
+void
+reader_word(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	const char *text = reader_string(s);
+	int64_t *field = reader_field(row, base);
+
+	if (!text) {
+		reader_wrong_type(r, row, s);
+		return;
+	}
+	for (const struct option_word *w = row->words; w->name; w++) {
+		if (!strcmp(w->name, text)) {
+			*field = w->value;
+			return;
+		}
+	}
+	bad_word(r, row, s, text);
+}
+
+void
+reader_user(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	const char *text = reader_string(s);
+	char **field = reader_field(row, base);
+	char *copy;
+
+	if (!text) {
+		reader_wrong_type(r, row, s);
+		return;
+	}
+	copy = reader_alloc(r, strlen(text) + 1, 1);
+	if (copy)
+		*field = strcpy(copy, text);
+}
+
+static bool
+is_name(const char *text)
+{
+	size_t len = strspn(text,
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789_.-");
+
+	return len && len <= NAME_MAX_LEN && !text[len];
+}
+
+void
+reader_name(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	const char *text = reader_string(s);
+	const char **field = reader_field(row, base);
+
+	if (!text) {
+		reader_wrong_type(r, row, s);
+		return;
+	}
+	if (!is_name(text)) {
+		reader_error(r, s,
+		    "\"%s\" is no name (1 to %d of A-Z a-z 0-9 _ . -)", text,
+		    NAME_MAX_LEN);
+		return;
+	}
+	text = conf_intern(text);
+	if (text)
+		*field = text;
+	else
+		reader_error(r, s, "out of memory");
+}
+
+/* What the kernel has now: it loads no module by itself for us to see. */
+static const char *
+algorithms(struct reader *r)
+{
+	FILE *in;
+
+	if (*r->algorithms)
+		return r->algorithms;
+	in = fopen("/proc/sys/net/ipv4/tcp_available_congestion_control", "re");
+	if (!in)
+		return "";
+	if (fgets(r->algorithms, sizeof(r->algorithms), in))
+		r->algorithms[strcspn(r->algorithms, "\n")] = '\0';
+	fclose(in);
+	return r->algorithms;
+}
+
+/* A warning only: the module may be there when the daemon starts. */
+static void
+look_for_algorithm(struct reader *r, struct report_place at, const char *name)
+{
+	char list[sizeof(r->algorithms)], near_text[SOCK_CONGESTION_MAX] = "";
+	struct suggest near = suggest_for(name);
+	char *rest = list, *word;
+
+	if (!*strcpy(list, algorithms(r)))
+		return;
+	while ((word = strsep(&rest, " "))) {
+		if (!strcmp(word, name))
+			return;
+		suggest_offer(&near, word);
+	}
+	if (near.best)
+		snprintf(near_text, sizeof(near_text), "%.15s", near.best);
+	if (*near_text)
+		reader_warning(r, at,
+		    "the kernel has no congestion algorithm \"%s\" (did you "
+		    "mean \"%s\"?)",
+		    name, near_text);
+	else
+		reader_warning(r, at,
+		    "the kernel has no congestion algorithm \"%s\" (try "
+		    "\"modprobe tcp_%s\"; it has: %s)",
+		    name, name, algorithms(r));
+}
+
+bool
+reader_take_algorithm(struct reader *r, struct report_place at,
+    const char *text, char field[SOCK_CONGESTION_MAX])
+{
+	bool system = !strcmp(text, "system");
+
+	if (!system &&
+	    (!is_name(text) || strlen(text) >= SOCK_CONGESTION_MAX)) {
+		report_error(r->report, at,
+		    "\"%s\" is no congestion algorithm (\"system\", or a "
+		    "name of %d characters at most)",
+		    text, SOCK_CONGESTION_MAX - 1);
+		return false;
+	}
+	memset(field, 0, SOCK_CONGESTION_MAX);
+	if (system)
+		return true;
+	strcpy(field, text);
+	look_for_algorithm(r, at, text);
+	return true;
+}
+
+void
+reader_congestion(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	const char *text = reader_string(s);
+
+	if (text)
+		reader_take_algorithm(
+		    r, reader_place(r, s), text, reader_field(row, base));
+	else
+		reader_wrong_type(r, row, s);
+}
+
+void
+reader_interface(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	const char *text = reader_string(s);
+
+	/* What the kernel's dev_valid_name() takes. */
+	if (!text)
+		reader_wrong_type(r, row, s);
+	else if (strlen(text) >= SOCK_INTERFACE_MAX ||
+	    strpbrk(text, "/: \t\n\v\f\r") || !strcmp(text, ".") ||
+	    !strcmp(text, ".."))
+		reader_error(r, s,
+		    "\"%s\" is no name of an interface (15 characters at "
+		    "most, none of them blank, \"/\" or \":\")",
+		    text);
+	else
+		strcpy(reader_field(row, base), text);
+}

@@ -1,0 +1,61 @@
+/*
+ * worker: one thread with its own event base, listeners and flows. Main
+ * owns it and speaks to it through its mailbox; it speaks to main through
+ * main's. Only worker_stats looks inside from another thread.
+ */
+#ifndef UNATATP_DAEMON_WORKER_H
+#define UNATATP_DAEMON_WORKER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/localaddr.h"
+#include "base/mailbox.h"
+#include "conf/conf.h"
+#include "flow/ending.h"
+#include "flow/stats.h"
+
+struct worker;
+
+/* What all workers of a daemon share. */
+struct worker_shared {
+	struct mailbox *main;
+	mailbox_fn *on_drained; /* posted to main: no flow is left */
+	_Atomic int64_t *live_total;
+	size_t n_workers;
+};
+
+/* A listening socket on its way to a worker, with what it inherits. */
+struct worker_listener {
+	struct addr addr;
+	int fd;
+};
+
+/* The INDEX-th of N workers, not yet running. NULL with errno. */
+struct worker *worker_new(const struct worker_shared *shared, size_t index);
+
+/* Starts the thread. 0 or -errno. */
+__attribute__((warn_unused_result)) int worker_start(struct worker *w);
+
+/*
+ * Takes a reference to CONF, and N listening sockets; sockets of addresses
+ * that CONF does not name are closed. 0 or -ENOMEM (nothing was taken).
+ */
+__attribute__((warn_unused_result)) int worker_adopt(struct worker *w,
+    struct conf *conf, const struct worker_listener *fds, size_t n);
+
+/* Takes a reference to the gateway's addresses. */
+void worker_set_local(struct worker *w, struct localaddr_set *set);
+
+/* Accepts nothing more; on_drained follows when the last flow is gone. */
+void worker_drain(struct worker *w);
+
+/* Closes every flow for one reason. */
+void worker_close_flows(struct worker *w, enum ending ending);
+
+/* Ends the thread, joins it, frees everything. NULL is allowed. */
+void worker_free(struct worker *w);
+
+const struct stats *worker_stats(const struct worker *w);
+
+#endif

@@ -1,0 +1,304 @@
+#include "flow/flow.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sock.h"
+
+/* Flushing: how often to look, and how long without progress to wait. */
+#define FLUSH_CHECK_MS 10
+#define FLUSH_PATIENCE_MS 500
+
+static const unsigned legal[FLOW_STATES] = {
+	[FLOW_DIALLING] = 1 << FLOW_OPEN | 1 << FLOW_CLOSED,
+	[FLOW_OPEN] =
+	    1 << FLOW_HALF_CLOSED | 1 << FLOW_FLUSHING | 1 << FLOW_CLOSED,
+	[FLOW_HALF_CLOSED] = 1 << FLOW_FLUSHING | 1 << FLOW_CLOSED,
+	[FLOW_FLUSHING] = 1 << FLOW_CLOSED,
+};
+
+void
+flow_enter(struct flow *flow, enum flow_state state)
+{
+	struct flow_list *lists = flow->set->lists;
+
+	assert(legal[flow->state] & 1u << state);
+	TAILQ_REMOVE(&lists[flow->state], flow, entry);
+	flow->state = state;
+	TAILQ_INSERT_TAIL(&lists[state], flow, entry);
+}
+
+/* A deadline, and the ending that it brings. */
+struct deadline {
+	int64_t at;
+	enum ending ending;
+};
+
+static void
+nearer(struct deadline *d, int64_t from, int64_t span, enum ending ending)
+{
+	if (span && from + span < d->at)
+		*d = (struct deadline){ from + span, ending };
+}
+
+static struct deadline
+next_deadline(const struct flow *flow)
+{
+	struct deadline d = { INT64_MAX, ENDING_COUNT };
+	int64_t active = flow->relay.active_ms;
+
+	nearer(&d, flow->opened_ms, flow->lifetime_ms, ENDING_LIFETIME);
+	if (flow->state == FLOW_DIALLING) {
+		nearer(&d, flow->opened_ms, flow->connect_ms,
+		    ENDING_CONNECT_TIMEOUT);
+		return d;
+	}
+	nearer(&d, active, flow->idle_ms, ENDING_IDLE);
+	if (flow->state == FLOW_HALF_CLOSED)
+		nearer(&d, active, flow->half_close_ms, ENDING_HALF_CLOSE);
+	return d;
+}
+
+static void
+arm_in(struct flow *flow, int64_t ms)
+{
+	struct timeval tv = clock_timeval(ms > 0 ? ms : 0);
+
+	event_add(&flow->timer, &tv);
+}
+
+void
+flow_arm(struct flow *flow)
+{
+	int64_t now = clock_ms(), at = next_deadline(flow).at;
+
+	if (at != INT64_MAX)
+		arm_in(flow, at - now);
+	else
+		event_del(&flow->timer);
+}
+
+static enum ending
+failure_ending(const struct relay *relay)
+{
+	bool server = relay->legs[RELAY_SERVER].failed;
+
+	if (relay->failed_error == -ENOMEM)
+		return ENDING_RESOURCES;
+	if (relay->failed_error == -ETIMEDOUT ||
+	    relay->failed_error == -EHOSTUNREACH ||
+	    relay->failed_error == -ENETUNREACH)
+		return server ? ENDING_SERVER_TIMEOUT : ENDING_CLIENT_TIMEOUT;
+	return server ? ENDING_SERVER_RESET : ENDING_CLIENT_RESET;
+}
+
+/*
+ * How long the rest may stand still. A reader that has stopped is told of
+ * the reset within a second; a lossy link gets time to retransmit.
+ */
+static int64_t
+flush_patience(const struct flow *flow)
+{
+	const struct leg *legs = flow->relay.legs;
+	struct sock_info info;
+	int64_t ms;
+
+	sock_info(legs[legs[RELAY_CLIENT].failed].fd, &info);
+	ms = info.in_flight ? 3 * (int64_t)info.rto_us / 1000 : 0;
+	return ms > FLUSH_PATIENCE_MS ? ms : FLUSH_PATIENCE_MS;
+}
+
+static void
+on_flush_timer(struct flow *flow)
+{
+	uint64_t progress = relay_flush_progress(&flow->relay);
+	int64_t now = clock_ms();
+
+	if (progress != flow->flushed) {
+		flow->flushed = progress;
+		flow->flushed_ms = now;
+	}
+	if (relay_flushed(&flow->relay) ||
+	    now - flow->flushed_ms >= flush_patience(flow))
+		flow_close(flow, failure_ending(&flow->relay));
+	else
+		arm_in(flow, FLUSH_CHECK_MS);
+}
+
+void
+flow_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct flow *flow = arg;
+	struct deadline d = next_deadline(flow);
+
+	(void)fd;
+	(void)what;
+	if (flow->state == FLOW_FLUSHING)
+		on_flush_timer(flow);
+	else if (d.at <= clock_ms())
+		flow_close(flow, d.ending);
+	else
+		flow_arm(flow);
+}
+
+static void
+on_outcome(struct relay *relay, enum relay_outcome outcome)
+{
+	struct flow *flow =
+	    (struct flow *)((char *)relay - offsetof(struct flow, relay));
+
+	switch (outcome) {
+	case RELAY_HALF_CLOSED:
+		flow_enter(flow, FLOW_HALF_CLOSED);
+		flow_arm(flow);
+		break;
+	case RELAY_FINISHED:
+		flow_close(flow,
+		    relay->first_finished == RELAY_UP ? ENDING_CLIENT_FIN
+						      : ENDING_SERVER_FIN);
+		break;
+	case RELAY_FAILING:
+		flow_enter(flow, FLOW_FLUSHING);
+		flow->flushed = relay_flush_progress(relay);
+		flow->flushed_ms = clock_ms();
+		arm_in(flow, FLUSH_CHECK_MS);
+		break;
+	case RELAY_FAILED:
+		flow_close(flow, failure_ending(relay));
+		break;
+	}
+}
+
+static void
+close_leg(struct leg *leg, bool reset)
+{
+	if (leg->fd < 0)
+		return;
+	if (reset)
+		sock_reset(leg->fd);
+	else
+		close(leg->fd);
+	leg->fd = -1;
+}
+
+void
+flow_close(struct flow *flow, enum ending ending)
+{
+	struct flow_set *set = flow->set;
+	struct relay *relay = &flow->relay;
+	bool reset = ending_resets(ending);
+
+	flow_enter(flow, FLOW_CLOSED);
+	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
+		flow_log(flow, ending);
+	event_del(&flow->timer);
+	relay_stop(relay);
+	close_leg(&relay->legs[RELAY_CLIENT], reset);
+	close_leg(&relay->legs[RELAY_SERVER], reset);
+	stats_add(&set->stats.flows_ended, 1);
+	stats_add(&set->stats.endings[ending], 1);
+	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
+	stats_add(&set->stats.bytes_down, relay->lanes[RELAY_DOWN].bytes);
+	set->n_live--;
+	atomic_fetch_sub_explicit(set->live_total, 1, memory_order_relaxed);
+	poller_again(set->poller, &set->reaper);
+}
+
+void
+flow_log(struct flow *flow, enum ending ending)
+{
+	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
+	char client_cc[SOCK_CONGESTION_MAX], server_cc[SOCK_CONGESTION_MAX];
+	const struct relay *relay = &flow->relay;
+	struct sock_info client;
+	int64_t now = clock_ms();
+
+	sock_info(relay->legs[RELAY_CLIENT].fd, &client);
+	sock_congestion(relay->legs[RELAY_CLIENT].fd, client_cc);
+	sock_congestion(relay->legs[RELAY_SERVER].fd, server_cc);
+	log_info("flow id=%llu policy=%s src=%s dst=%s up=%llu down=%llu "
+		 "ms=%lld connect_ms=%lld client_cc=%s server_cc=%s "
+		 "client_rtt_us=%u client_retrans=%u ending=%s",
+	    (unsigned long long)flow->id, flow->policy,
+	    addr_format(&flow->src, src), addr_format(&flow->dst, dst),
+	    (unsigned long long)relay->lanes[RELAY_UP].bytes,
+	    (unsigned long long)relay->lanes[RELAY_DOWN].bytes,
+	    (long long)(now - flow->opened_ms),
+	    (long long)(flow->connected_ms
+		    ? flow->connected_ms - flow->opened_ms
+		    : 0),
+	    *client_cc ? client_cc : "-", *server_cc ? server_cc : "-",
+	    client.rtt_us, client.retransmits, ending_word(ending));
+}
+
+static void
+on_reap(struct poll_entry *reaper, uint32_t events)
+{
+	struct flow_set *set = (struct flow_set *)((char *)reaper -
+	    offsetof(struct flow_set, reaper));
+	struct flow *flow;
+
+	(void)events;
+	while ((flow = TAILQ_FIRST(&set->lists[FLOW_CLOSED]))) {
+		TAILQ_REMOVE(&set->lists[FLOW_CLOSED], flow, entry);
+		free(flow);
+	}
+	if (set->n_live)
+		return;
+	pipe_pool_clear(&set->pipes);
+	set->on_empty(set);
+}
+
+void
+flow_set_close_all(struct flow_set *set, enum ending ending)
+{
+	struct flow *flow;
+
+	for (int i = 0; i < FLOW_CLOSED; i++)
+		while ((flow = TAILQ_FIRST(&set->lists[i])))
+			flow_close(flow, ending);
+}
+
+int
+flow_set_init(struct flow_set *set)
+{
+	for (int i = 0; i < FLOW_STATES; i++)
+		TAILQ_INIT(&set->lists[i]);
+	set->poller = poller_new(set->base);
+	set->relays = (struct relay_shared){
+		.poller = set->poller,
+		.on_outcome = on_outcome,
+		.pool = &set->pipes,
+		.scratch = malloc(RELAY_SCRATCH),
+	};
+	if (!set->poller || !set->relays.scratch)
+		return -ENOMEM;
+	pipe_pool_init(&set->pipes);
+	set->reaper.on_ready = on_reap;
+	listeners_init(
+	    &set->listeners, set->base, set->poller, &set->stats, flow_open);
+	return 0;
+}
+
+void
+flow_set_clear(struct flow_set *set)
+{
+	struct flow *flow;
+
+	listeners_close(&set->listeners);
+	while ((flow = TAILQ_FIRST(&set->lists[FLOW_CLOSED]))) {
+		TAILQ_REMOVE(&set->lists[FLOW_CLOSED], flow, entry);
+		free(flow);
+	}
+	poller_free(set->poller);
+	pipe_pool_clear(&set->pipes);
+	free(set->relays.scratch);
+	conf_unref(set->conf);
+	localaddr_unref(set->local);
+}

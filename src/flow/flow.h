@@ -1,0 +1,108 @@
+/*
+ * flow: one proxied connection's life, from the accepted socket to the one
+ * line that the log says of it. A flow belongs to its worker's flow set and
+ * never leaves that thread; its state is the list it is on. Every flow ends
+ * through flow_close and is freed at the end of the loop turn.
+ */
+#ifndef UNATATP_FLOW_FLOW_H
+#define UNATATP_FLOW_FLOW_H
+
+#include <event2/event_struct.h>
+#include <sys/queue.h>
+
+#include "base/addr.h"
+#include "base/localaddr.h"
+#include "conf/conf.h"
+#include "flow/ending.h"
+#include "flow/listener.h"
+#include "flow/pipe_pool.h"
+#include "flow/relay.h"
+#include "flow/stats.h"
+
+enum flow_state {
+	FLOW_DIALLING,	  /* accepted; the server leg connects */
+	FLOW_OPEN,	  /* both lanes go */
+	FLOW_HALF_CLOSED, /* one lane has passed its FIN on */
+	FLOW_FLUSHING,	  /* a leg failed; the other gets the rest */
+	FLOW_CLOSED,	  /* waits to be freed */
+	FLOW_STATES
+};
+
+/* Plain values: what a policy said when the flow began. */
+struct flow {
+	TAILQ_ENTRY(flow) entry;
+	struct flow_set *set;
+	const char *policy; /* interned: conf.h */
+	uint64_t id;
+	struct addr src, dst;
+	struct event timer;
+	struct relay relay;
+	int64_t opened_ms, connected_ms; /* clock_ms; 0: not yet */
+	int64_t connect_ms, idle_ms, half_close_ms, lifetime_ms;
+	uint64_t flushed; /* flushing: the last progress, and when */
+	int64_t flushed_ms;
+	enum flow_state state;
+};
+
+TAILQ_HEAD(flow_list, flow);
+
+struct flow_set {
+	struct event_base *base;
+	struct conf *conf;	     /* a reference */
+	struct localaddr_set *local; /* a reference */
+	struct listeners listeners;
+	struct flow_list lists[FLOW_STATES];
+	struct relay_shared relays;
+	struct pipe_pool pipes;
+	struct stats stats;
+	struct poller *poller;
+	struct poll_entry reaper;
+	size_t n_live;
+	/* Shared by all sets: counts against limits.flows. */
+	_Atomic int64_t *live_total;
+	uint64_t next_id, id_step; /* ids are unique among the sets */
+	/* Called when the last flow was freed. */
+	void (*on_empty)(struct flow_set *set);
+};
+
+/*
+ * Prepares a zeroed set whose base, live_total, ids and on_empty are
+ * filled in. 0 or -ENOMEM; flow_set_clear undoes it.
+ */
+__attribute__((warn_unused_result)) int flow_set_init(struct flow_set *set);
+
+/* Frees what flow_set_init made; every flow must be gone. */
+void flow_set_clear(struct flow_set *set);
+
+/* Closes all flows for one reason. */
+void flow_set_close_all(struct flow_set *set, enum ending ending);
+
+/*
+ * Begins a flow on the accepted FD, which becomes the set's: finds out
+ * where the client wanted to go, checks guards and policy, and dials.
+ * A listener_accept_fn.
+ */
+void flow_open(struct listener *l, int fd, const struct addr *peer);
+
+/* The dial has ended: the server leg's entry until the relay takes it. */
+void flow_on_connected(struct poll_entry *entry, uint32_t events);
+
+/* Puts FLOW on the list of STATE; asserts that the step is legal. */
+void flow_enter(struct flow *flow, enum flow_state state);
+
+/* One of the deadlines may have come. */
+void flow_on_timer(evutil_socket_t fd, short what, void *arg);
+
+/* Sets the one timer to the nearest of FLOW's deadlines. */
+void flow_arm(struct flow *flow);
+
+/*
+ * The one end of every flow: counts, logs, closes or resets both legs.
+ * The callback's last act: FLOW lives on only until the loop turns.
+ */
+void flow_close(struct flow *flow, enum ending ending);
+
+/* Writes the flow's line, while its legs still stand. */
+void flow_log(struct flow *flow, enum ending ending);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * stats: a worker's counters. Only its own thread writes them; main reads
+ * them relaxed, so that counting costs a plain add and no lock.
+ */
+#ifndef UNATATP_FLOW_STATS_H
+#define UNATATP_FLOW_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "flow/ending.h"
+
+#define STATS_TABLE(X)        \
+	X(flows_opened)       \
+	X(flows_ended)        \
+	X(bytes_up)           \
+	X(bytes_down)         \
+	X(congestion_refused) \
+	X(options_refused)    \
+	X(accept_pauses)
+
+typedef _Atomic uint64_t stats_counter;
+
+struct stats {
+#define X(name) stats_counter name;
+	STATS_TABLE(X)
+#undef X
+	stats_counter endings[ENDING_COUNT];
+};
+
+/* For the one writer. */
+static inline void
+stats_add(stats_counter *counter, uint64_t n)
+{
+	atomic_store_explicit(counter,
+	    atomic_load_explicit(counter, memory_order_relaxed) + n,
+	    memory_order_relaxed);
+}
+
+/* Adds all of FROM, another thread's, to SUM, the caller's own. */
+void stats_sum(struct stats *sum, const struct stats *from);
+
+/* "stats flows_opened=3 flows_active=1 ...", endings that happened last. */
+void stats_log(const struct stats *stats);
+
+#endif

@@ -1,0 +1,45 @@
+EXTRA_PROGRAMS = tests/bench/loadgen/loadgen tests/bench/match_time
+
+tests_bench_loadgen_loadgen_SOURCES = \
+	tests/bench/loadgen/loadgen.h \
+	tests/bench/loadgen/bulk.c \
+	tests/bench/loadgen/main.c \
+	tests/bench/loadgen/net.c \
+	tests/bench/loadgen/request.c \
+	tests/bench/loadgen/server.c \
+	tests/bench/loadgen/window.c
+
+tests_bench_match_time_SOURCES = tests/bench/match_time.c
+tests_bench_match_time_LDADD = libunatatp.a $(LIBEVENT_LIBS) \
+	$(LIBCONFIG_LIBS) $(LIBCAPNG_LIBS)
+
+EXTRA_DIST += \
+	tests/bench/README.md \
+	tests/bench/arms.py \
+	tests/bench/arms/haproxy-256k.cfg \
+	tests/bench/arms/haproxy-auto.cfg \
+	tests/bench/arms/haproxy-splice.cfg \
+	tests/bench/arms/haproxy.cfg \
+	tests/bench/arms/nat.nft \
+	tests/bench/arms/tproxy.nft \
+	tests/bench/arms/unatatp.conf \
+	tests/bench/bench \
+	tests/bench/checks.py \
+	tests/bench/figures.py \
+	tests/bench/lab.py \
+	tests/bench/plot.py \
+	tests/bench/profile_aid.py \
+	tests/bench/report.py
+
+BENCH = $(srcdir)/tests/bench/bench --build $(builddir) $(BENCH_FLAGS)
+
+# Needs root; the whole of it takes about half an hour, and an idle machine.
+# `make bench BENCH_FLAGS="--figures keepalive"` runs a part.
+bench: unatatp $(EXTRA_PROGRAMS)
+	$(BENCH)
+
+bench-quick: unatatp $(EXTRA_PROGRAMS)
+	$(BENCH) --quick
+
+.PHONY: bench bench-quick
+CLEANFILES = $(EXTRA_PROGRAMS)

@@ -1,0 +1,110 @@
+"""
+The bench's lab: client - gateway - server, three network namespaces.
+
+    client eth0 ---- lan [gateway] wan ---- eth0 server
+
+Cubic everywhere, the kernel's own buffer sizes, IPv4. The namespaces are the
+nameless ones of the behaviour tests: nothing outlives the run, however it
+ends.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def _tests_lab():
+    """The lab of the behaviour tests, whose namespaces are used here."""
+    for place in ("../lab/lab.py", "../net/lab.py"):
+        path = os.path.join(HERE, place)
+        if os.path.exists(path):
+            spec = importlib.util.spec_from_file_location("tests_lab", path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+    raise ImportError("tests/net/lab.py is missing")
+
+
+tests_lab = _tests_lab()
+allowed_congestion = tests_lab.allowed_congestion
+
+CLIENT = "10.75.1.2"
+GATEWAY_LAN = "10.75.1.1"
+GATEWAY_WAN = "10.75.2.1"
+SERVER = "10.75.2.2"
+PORT = 7000		# of the load generator's server
+BULK_PORT = 7900	# of its second one
+PORTS = 8		# that the connections of `connect` spread over
+
+
+class Lab:
+    """Three fresh namespaces, for one run of one arm."""
+
+    def __init__(self):
+        self.client = tests_lab.Namespace()
+        self.gateway = tests_lab.Namespace()
+        self.server = tests_lab.Namespace()
+        self.children = []
+        for ns in (self.client, self.gateway, self.server):
+            ns.sysctl(ipv4__conf__all__rp_filter=0,
+                      ipv4__conf__default__rp_filter=0,
+                      ipv4__tcp_no_metrics_save=1,
+                      ipv4__tcp_congestion_control="cubic",
+                      ipv4__tcp_tw_reuse=1,
+                      ipv4__tcp_max_syn_backlog=8192,
+                      core__somaxconn=8192,
+                      ipv4__ip_local_port_range="10240 65001")
+        self.gateway.sysctl(ipv4__ip_forward=1)
+        self._links()
+
+    def _links(self):
+        self.gateway.ip("""
+            link add lan type veth peer name eth0 netns %s
+            link add wan type veth peer name eth0 netns %s
+            link set lo up
+            addr add %s/24 dev lan
+            addr add %s/24 dev wan
+            link set lan up
+            link set wan up
+        """ % (self.client.path, self.server.path, GATEWAY_LAN, GATEWAY_WAN))
+        for ns, address, via in ((self.client, CLIENT, GATEWAY_LAN),
+                                 (self.server, SERVER, GATEWAY_WAN)):
+            ns.ip("""
+                link set lo up
+                addr add %s/24 dev eth0
+                link set eth0 up
+                route add default via %s
+            """ % (address, via))
+
+    def spawn(self, ns, argv, **popen):
+        """
+        Starts a program in a namespace. It dies with this process, and
+        may open as many files as a login shell of the machine's default.
+        """
+        wrap = [shutil.which("setpriv"), "--pdeathsig", "KILL"]
+        with ns:
+            child = subprocess.Popen(wrap + argv, **popen)
+        self.children.append(child)
+        return child
+
+    def close(self):
+        """Ends every program of the lab and lets go of the namespaces."""
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+        for child in self.children:
+            child.wait()
+            for pipe in (child.stdin, child.stdout, child.stderr):
+                if pipe:
+                    pipe.close()
+        for ns in (self.client, self.gateway, self.server):
+            ns.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,6 @@
+# Limits and storms, with the lab of tests/net.
+TESTS += tests/fault/run
+EXTRA_DIST += tests/fault/run \
+	tests/fault/conftest.py \
+	tests/fault/test_aborts.py \
+	tests/fault/test_descriptors.py

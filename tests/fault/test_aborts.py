@@ -1,0 +1,169 @@
+"""3,000 aborts in every phase, from either side, leave nothing behind."""
+
+import socket
+
+from daemon import has_sanitizer
+from lab import eventually
+from peers import fill, is_reset, recv_exactly, recv_to_end, reset
+
+MEBIBYTE = 1 << 20
+
+
+def at_once(peers, listener, _):
+    """The client resets as soon as its kernel is connected."""
+    reset(peers.connect(listener))
+    return None
+
+
+def with_bytes(peers, listener, _):
+    """Likewise, with bytes on their way."""
+    client = peers.connect(listener)
+    client.send(b"x" * 5000)
+    reset(client)
+    return None
+
+
+def at_rest(peers, listener, side):
+    """A flow at rest is reset."""
+    pair = peers.flow(listener=listener)
+    reset(pair[side])
+    return pair[1 - side]
+
+
+def after_bytes(peers, listener, side):
+    """A reset behind bytes both ways."""
+    pair = peers.flow(listener=listener)
+    pair[side].send(b"x" * 3000)
+    pair[1 - side].send(b"y" * 3000)
+    reset(pair[side])
+    return pair[1 - side]
+
+
+def half_closed(peers, listener, side):
+    """One side ends its lane, then resets."""
+    pair = peers.flow(listener=listener)
+    pair[side].send(b"x")
+    pair[side].shutdown(socket.SHUT_WR)
+    assert recv_to_end(pair[1 - side]) == (b"x", "fin")
+    reset(pair[side])
+    return pair[1 - side]
+
+
+def half_closed_by_other(peers, listener, side):
+    """The other side ended its lane before the reset."""
+    pair = peers.flow(listener=listener)
+    pair[1 - side].shutdown(socket.SHUT_WR)
+    reset(pair[side])
+    return pair[1 - side]
+
+
+def both(peers, listener, _):
+    """Both sides reset at once."""
+    client, server = peers.flow(listener=listener)
+    reset(client)
+    reset(server)
+    return None
+
+
+def refused(peers, _listener, _side):
+    """Nobody listens."""
+    client = peers.connect(("10.72.0.2", 9))
+    recv_to_end(client)
+    client.close()
+    return None
+
+
+def well(peers, listener, side):
+    """And some flows that end as they should."""
+    pair = peers.flow(listener=listener)
+    pair[side].sendall(b"x")
+    assert recv_exactly(pair[1 - side], 1) == b"x"
+    pair[side].close()
+    return pair[1 - side]
+
+
+CHEAP = [at_once, with_bytes, at_rest, after_bytes, half_closed,
+         half_closed_by_other, both, refused, well]
+
+
+def abort_many(peers, listener, n):
+    """N aborts, each way by turns; what is left over closes."""
+    for number in range(n):
+        try:
+            rest = CHEAP[number % len(CHEAP)](
+                peers, listener, number // len(CHEAP) % 2)
+        except (ConnectionResetError, ConnectionRefusedError):
+            continue
+        finally:
+            if number % 50 == 49:
+                drain_listener(listener)
+                peers.sockets[:] = [sock for sock in peers.sockets
+                                    if sock.fileno() >= 0]
+        if rest:
+            rest.close()
+
+
+def drain_listener(listener):
+    """Forgets the connections whose clients have gone."""
+    listener.setblocking(False)
+    try:
+        while True:
+            listener.accept()[0].close()
+    except BlockingIOError:
+        pass
+    listener.settimeout(10)
+
+
+def test_aborts_leave_nothing(unatatp, peers):
+    """Descriptors are back to the baseline, memory within 1 MiB."""
+    daemon = unatatp(log={"level": "notice"})
+    listener = peers.listen()
+    abort_many(peers, listener, 300)	# the allocator has seen it all
+    settle(daemon, peers, listener)
+    fds, rss = daemon.fds(), daemon.rss()
+    abort_many(peers, listener, 3000)
+    settle(daemon, peers, listener)
+    eventually(lambda: daemon.fds() <= fds, what="descriptors are back")
+    if not has_sanitizer():
+        assert daemon.rss() - rss <= MEBIBYTE
+
+
+def settle(daemon, peers, listener):
+    """Waits until no flow is left."""
+    for sock in peers.sockets:
+        if sock is not listener and sock.fileno() >= 0:
+            reset(sock)
+    drain_listener(listener)
+    daemon.wait_empty(10)
+
+
+def test_aborts_of_stalled_flows(unatatp, peers):
+    """So do flows that are reset with both lanes full."""
+    daemon = unatatp.policy(buffer="64K")
+    fds = daemon.fds()
+    listener = peers.listen(rcvbuf=16384)
+    for number in range(30):
+        client = peers.connect(listener, rcvbuf=16384)
+        server, _ = peers.accept(listener)
+        pair = (client, server)
+        fill(pair[0], 0.02)
+        fill(pair[1], 0.02)
+        one, two = pair[number % 2], pair[1 - number % 2]
+        reset(one)
+        eventually(lambda sock=two: is_reset(sock), 2.0,
+                   "the reset comes through")
+        two.close()
+    daemon.wait_empty()
+    eventually(lambda: daemon.fds() <= fds)
+
+
+def test_kill_leaves_resets(unatatp, peers):
+    """A daemon that is killed leaves its peers with an end, not hanging:
+    its kernel says so for it."""
+    daemon = unatatp()
+    client, server = peers.flow()
+    client.sendall(b"x")
+    assert recv_exactly(server, 1) == b"x"
+    daemon.kill()
+    assert recv_to_end(client)[0] == b""
+    assert recv_to_end(server)[0] == b""

@@ -1,0 +1,27 @@
+# pytest on network namespaces. The wrapper prints pytest's closing line on
+# descriptor 9, the terminal of `make check`.
+AM_TESTS_FD_REDIRECT = 9>&2
+TESTS += tests/net/run
+EXTRA_DIST += tests/net/run \
+	tests/net/conftest.py \
+	tests/net/daemon.py \
+	tests/net/fixtures.py \
+	tests/net/lab.py \
+	tests/net/peers.py \
+	tests/net/test_backpressure.py \
+	tests/net/test_base.py \
+	tests/net/test_command.py \
+	tests/net/test_congestion_missing.py \
+	tests/net/test_connect.py \
+	tests/net/test_drain.py \
+	tests/net/test_firewall.py \
+	tests/net/test_guard.py \
+	tests/net/test_half_close.py \
+	tests/net/test_log.py \
+	tests/net/test_options.py \
+	tests/net/test_policy.py \
+	tests/net/test_reload.py \
+	tests/net/test_reset.py \
+	tests/net/test_source.py \
+	tests/net/test_timeouts.py \
+	tests/net/test_urgent.py
