@@ -134,6 +134,23 @@ log_set_level(enum log_level level)
 	atomic_store(&threshold, (int)level);
 }
 
+/*
+ * Without a syslog daemon the lines are lost until there is one; a daemon
+ * must not hold on to the terminal that it has left.
+ */
+static struct sink
+syslog_sink(bool background)
+{
+	int fd = syslog_open();
+
+	if (fd < 0)
+		log_warning(
+		    "cannot log to syslog: /dev/log: %s", strerror(errno));
+	if (fd < 0 && background)
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return fd < 0 ? sink : (struct sink){ to_syslog, fd };
+}
+
 void
 log_set(enum log_target target, bool background)
 {
@@ -141,19 +158,10 @@ log_set(enum log_target target, bool background)
 
 	if (target == LOG_TARGET_AUTO)
 		target = background ? LOG_TARGET_SYSLOG : LOG_TARGET_STDERR;
-	if (target == LOG_TARGET_SYSLOG && sink.write_line != to_syslog) {
-		int fd = syslog_open();
-
-		if (fd < 0) {
-			log_warning("cannot log to syslog: /dev/log: %s",
-			    strerror(errno));
-			return;
-		}
-		sink = (struct sink){ to_syslog, fd };
-	} else if (target == LOG_TARGET_STDERR &&
-	    (sink.write_line != to_stderr || sink.fd == STDERR_FILENO)) {
+	if (target == LOG_TARGET_SYSLOG)
+		sink = syslog_sink(background);
+	else if (sink.fd == STDERR_FILENO)
 		sink = (struct sink){ to_stderr, stderr_open() };
-	}
 	if (old.fd != sink.fd && old.fd != STDERR_FILENO)
 		close(old.fd);
 }

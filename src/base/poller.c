@@ -14,7 +14,7 @@
  * own epoll_wait for each round: this many rounds, this long each. Timers
  * and mailboxes are late by no more than that.
  */
-#define ROUNDS 32
+#define ROUNDS 16
 #define ROUND_MS 1
 
 LIST_HEAD(entry_list, poll_entry);

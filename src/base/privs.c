@@ -3,9 +3,12 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+static bool dropped;
 
 int
 privs_drop(const char *user)
@@ -20,14 +23,44 @@ privs_drop(const char *user)
 		return errno ? -errno : -ENOENT;
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
-		CAP_NET_ADMIN, CAP_NET_RAW, -1))
+		CAP_NET_ADMIN, CAP_NET_RAW, -1) ||
+	    capng_update(CAPNG_ADD, CAPNG_PERMITTED, CAP_DAC_READ_SEARCH))
 		return -EPERM;
 	if (capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
 		CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
 		return -EPERM;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
+	dropped = true;
 	return 0;
+}
+
+static void
+change_reader(capng_act_t act, capng_type_t sets)
+{
+	if (!dropped)
+		return;
+	capng_get_caps_process();
+	capng_update(act, sets, CAP_DAC_READ_SEARCH);
+	capng_apply(CAPNG_SELECT_CAPS);
+}
+
+void
+privs_wake_reader(void)
+{
+	change_reader(CAPNG_ADD, CAPNG_EFFECTIVE);
+}
+
+void
+privs_sleep_reader(void)
+{
+	change_reader(CAPNG_DROP, CAPNG_EFFECTIVE);
+}
+
+void
+privs_enter_worker(void)
+{
+	change_reader(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED);
 }
 
 size_t

@@ -1,6 +1,6 @@
 /*
  * privs: giving up what root may do, before any other thread exists
- * (capabilities belong to a thread), and descriptor limits. Main only.
+ * (capabilities belong to a thread), and descriptor limits.
  */
 #ifndef UNATATP_BASE_PRIVS_H
 #define UNATATP_BASE_PRIVS_H
@@ -8,11 +8,22 @@
 #include <stddef.h>
 
 /*
- * Becomes USER, keeping CAP_NET_ADMIN (TPROXY, marks) and CAP_NET_RAW
- * (binding to an interface) so that a reload still works. Only root can;
- * anyone else stays who he is. 0, or -errno: -ENOENT for no such user.
+ * Becomes USER. CAP_NET_ADMIN (TPROXY, marks) and CAP_NET_RAW (binding to
+ * an interface) stay in force, so that a reload still works; main keeps
+ * CAP_DAC_READ_SEARCH asleep, for privs_wake_reader. Only root can; anyone
+ * else stays who he is. 0, or -errno: -ENOENT for no such user.
  */
 __attribute__((warn_unused_result)) int privs_drop(const char *user);
+
+/*
+ * Between the two main may read any file, such as a configuration that
+ * only root can. Nothing happens where privs_drop did not.
+ */
+void privs_wake_reader(void);
+void privs_sleep_reader(void);
+
+/* A new thread gives up what main alone needs. */
+void privs_enter_worker(void);
 
 /*
  * Raises the soft descriptor limit to the hard one, and the hard one to

@@ -64,6 +64,22 @@ number(const char *text, long low, long high)
 	return *text && !*end && !errno && n >= low && n <= high ? n : -1;
 }
 
+static bool
+is_ipv4(const char *text)
+{
+	struct addr a;
+
+	return !addr_parse(&a, text, 0) && a.sa.sa_family == AF_INET;
+}
+
+static bool
+is_ipv6_prefix(const char *text)
+{
+	struct prefix p;
+
+	return prefix_parse(&p, text) == PREFIX_OK && p.family == AF_INET6;
+}
+
 static int
 take(struct args *args, int option, char *value)
 {
@@ -91,9 +107,13 @@ take(struct args *args, int option, char *value)
 		args->check = true;
 		break;
 	case OPT_BIND_IPV4:
+		if (!is_ipv4(value))
+			return mistake("bad IPv4 address", value);
 		over->bind_ipv4 = value;
 		break;
 	case OPT_BIND_IPV6:
+		if (!is_ipv6_prefix(value))
+			return mistake("bad IPv6 prefix", value);
 		over->bind_ipv6_prefix = value;
 		break;
 	case OPT_VERBOSE:

@@ -28,7 +28,7 @@ check_listens(struct reader *r)
 
 		while (!addr_equal(&conf->listens[same], &conf->listens[i]))
 			same++;
-		if (same < i)
+		if (same < i && addr_port(&conf->listens[i]))
 			report_error(r->report, place_of(r, "listen", i),
 			    "duplicate listen address %s",
 			    addr_format(&conf->listens[i], text));
@@ -82,24 +82,28 @@ conf_check_names(struct reader *r)
 	check_policy_names(r);
 }
 
+/* The default user may not have been made yet: then it is nobody. */
 void
 conf_check_user(struct reader *r)
 {
+	static char nobody[] = "nobody";
 	const config_setting_t *s = config_setting_get_member(r->root, "user");
 	const char *user = r->conf->user;
 
-	/* Without a file, the daemon finds someone else to be. */
-	if (r->conf->builtin || !*user || getpwnam(user))
+	if (!*user || getpwnam(user))
 		return;
-	if (s && strcmp(user, option_find(OPTION_IN_TOP, "user")->initial))
+	if (strcmp(user, option_find(OPTION_IN_TOP, "user")->initial)) {
 		reader_error(r, s,
 		    "no such user \"%s\" (create it, or set user = \"\")",
 		    user);
-	else
-		reader_warning(r,
-		    s ? reader_place(r, s) : conf_text_place(r->text, 1),
-		    "no such user \"%s\" (create it, or set user = \"\")",
+		return;
+	}
+	if (s)
+		reader_warning(r, reader_place(r, s),
+		    "no such user \"%s\", \"nobody\" takes its place "
+		    "(create it, or set user = \"\")",
 		    user);
+	r->conf->user = nobody;
 }
 
 void

@@ -249,6 +249,24 @@ reader_source(struct reader *r, const struct option_row *row,
 	*(struct conf_source *)reader_field(row, base) = source;
 }
 
+/* A mistake makes the port 0: such an address is nobody's double. */
+static struct addr
+read_listen(
+    struct reader *r, const struct option_row *row, const config_setting_t *e)
+{
+	struct option_listen listen = r->listen;
+	unsigned errors = r->report->errors;
+
+	if (config_setting_is_group(e))
+		reader_scope(r, OPTION_IN_LISTEN, e, &listen);
+	else
+		reader_wrong_type(r, row, e);
+	if (r->report->errors > errors)
+		listen.port = 0;
+	addr_set_port(&listen.address, (uint16_t)listen.port);
+	return listen.address;
+}
+
 void
 reader_listens(struct reader *r, const struct option_row *row,
     const config_setting_t *s, void *base)
@@ -268,17 +286,8 @@ reader_listens(struct reader *r, const struct option_row *row,
 		return;
 	}
 	list = reader_alloc(r, n, sizeof(*list));
-	for (size_t i = 0; list && i < n; i++) {
-		struct option_listen listen = r->listen;
-		const config_setting_t *e = element(s, i);
-
-		if (config_setting_is_group(e))
-			reader_scope(r, OPTION_IN_LISTEN, e, &listen);
-		else
-			reader_wrong_type(r, row, e);
-		list[i] = listen.address;
-		addr_set_port(&list[i], (uint16_t)listen.port);
-	}
+	for (size_t i = 0; list && i < n; i++)
+		list[i] = read_listen(r, row, element(s, i));
 	*(struct addr **)reader_field(row, base) = list;
 	*reader_count(row, base) = list ? n : 0;
 }

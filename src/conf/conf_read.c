@@ -82,7 +82,9 @@ unknown(struct reader *r, enum option_scope scope, const config_setting_t *s)
 		    "unknown option \"%s\" (did you mean \"%s\"?)", s->name,
 		    nearest);
 	else
-		reader_error(r, s, "unknown option \"%s\"", s->name);
+		reader_error(r, s,
+		    "unknown option \"%s\" (unatatp.conf(5) has them all)",
+		    s->name);
 }
 
 void

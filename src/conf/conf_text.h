@@ -17,6 +17,7 @@ struct conf_text {
 	size_t n_lines, lines_room;
 	char **files; /* the names that lines point to */
 	size_t n_files;
+	char last; /* the last byte that meant something; 0: none yet */
 };
 
 /*

@@ -244,6 +244,12 @@ option_type_text(enum option_type type)
 	return types[type].text;
 }
 
+bool
+option_is_quoted(enum option_type type)
+{
+	return types[type].quoted;
+}
+
 const struct value_unit *
 option_units(enum option_type type)
 {
@@ -283,7 +289,7 @@ option_write_defaults(FILE *out, enum option_scope scope)
 {
 	for (size_t i = 0; i < option_count; i++) {
 		const struct option_row *row = &option_rows[i];
-		const char *quote = types[row->type].quoted ? "\"" : "";
+		const char *quote = option_is_quoted(row->type) ? "\"" : "";
 
 		if (row->scope != scope)
 			continue;

@@ -96,6 +96,9 @@ const char *option_place(enum option_scope scope);
 /* "a whole number", "a duration such as "10s"". */
 const char *option_type_text(enum option_type type);
 
+/* True when a value of the type stands in quotes. */
+bool option_is_quoted(enum option_type type);
+
 /* The units of a number's type, or NULL. */
 const struct value_unit *option_units(enum option_type type);
 

@@ -4,7 +4,6 @@
 #include <event2/event.h>
 #include <limits.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,8 +52,12 @@ static struct conf *
 read_conf(struct daemon *d)
 {
 	struct conf_report report = { .emit = on_finding };
+	struct conf *conf;
 
-	return conf_read(d->path, &d->args->over, &report);
+	privs_wake_reader();
+	conf = conf_read(d->path, &d->args->over, &report);
+	privs_sleep_reader();
+	return conf;
 }
 
 static void
@@ -201,20 +204,27 @@ on_drained(void *owner, void *arg)
 		event_base_loopbreak(d->base);
 }
 
-static void
-on_addresses(void *arg)
+/* Tells the workers which addresses are the gateway's own. */
+static bool
+publish_addresses(struct daemon *d)
 {
-	struct daemon *d = arg;
 	struct localaddr_set *set = localaddr_read();
 
 	if (!set) {
 		log_error(
 		    "cannot read the gateway's addresses: %s", strerror(errno));
-		return;
+		return false;
 	}
 	for (size_t i = 0; i < d->shared.n_workers; i++)
 		worker_set_local(d->workers[i], set);
 	localaddr_unref(set);
+	return true;
+}
+
+static void
+on_addresses(void *arg)
+{
+	publish_addresses(arg);
 }
 
 /* --- start and end ------------------------------------------------- */
@@ -279,8 +289,6 @@ drop_privileges(const struct conf *conf)
 	const char *user = conf->user;
 	int err = 0;
 
-	if (conf->builtin && !getpwnam(user))
-		user = "nobody";
 	if (*user)
 		err = privs_drop(user);
 	if (!err)
@@ -307,8 +315,7 @@ start_workers(struct daemon *d, const struct listen_plan *plan)
 		return DAEMON_FAILED;
 	}
 	/* Conf and addresses are in the mailbox before any flow is. */
-	on_addresses(d);
-	if (!hand_out(d, d->conf, plan))
+	if (!publish_addresses(d) || !hand_out(d, d->conf, plan))
 		return DAEMON_FAILED;
 	for (size_t i = 0; i < n; i++) {
 		int err = worker_start(d->workers[i]);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/privs.h"
 #include "base/sock.h"
 #include "flow/flow.h"
 
@@ -88,6 +89,7 @@ run(void *arg)
 {
 	struct worker *w = arg;
 
+	privs_enter_worker();
 	event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	return NULL;
 }

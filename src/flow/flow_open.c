@@ -186,6 +186,13 @@ dial_ending(int err)
 	}
 }
 
+/* True for a source that no interface has, which the kernel refuses. */
+static bool
+is_foreign(const struct flow_set *set, const struct addr *source)
+{
+	return source && !localaddr_has(set->local, source);
+}
+
 /* Starts to connect. ENDING_COUNT when under way. */
 static enum ending
 dial(struct flow *flow, const struct policy *policy)
@@ -203,7 +210,8 @@ dial(struct flow *flow, const struct policy *policy)
 	if (fd == -EMFILE && listeners_lend(&flow->set->listeners))
 		fd = sock_dial(&flow->dst, &how);
 	if (fd < 0)
-		return dial_ending(fd);
+		return is_foreign(flow->set, how.source) ? ENDING_SOURCE
+							 : dial_ending(fd);
 	leg->fd = fd;
 	if (!tolerate(flow, policy, "server", policy->server.congestion,
 		how.congestion_error))

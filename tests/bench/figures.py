@@ -180,7 +180,8 @@ def idle(run):
                     time=120000)
     load.expect("held")
     found = {"bytes_per_flow": (settled(run) - size) / held,
-             "descriptors_per_flow": (run.standing.descriptors() - files) / held}
+             "descriptors_per_flow":
+                 (run.standing.descriptors() - files) / held}
     big = run.load("bulk", "--flows", 64, "--lane", "down",
                    port=labs.BULK_PORT, time=1000)
     big.expect("start")
@@ -204,7 +205,8 @@ def idle_after_bulk(run):
                     "--up", up, "--down", down, time=120000)
     load.expect("held")
     found = {"bytes_per_flow": (settled(run) - size) / held,
-             "descriptors_per_flow": (run.standing.descriptors() - files) / held}
+             "descriptors_per_flow":
+                 (run.standing.descriptors() - files) / held}
     found["lost"] = load.result()["lost"]
     run.standing.check()
     return found

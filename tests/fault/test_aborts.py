@@ -1,26 +1,26 @@
 """3,000 aborts in every phase, from either side, leave nothing behind."""
 
+import contextlib
 import socket
 
 from daemon import has_sanitizer
-from lab import eventually
+from lab import SERVER, eventually
 from peers import fill, is_reset, recv_exactly, recv_to_end, reset
 
 MEBIBYTE = 1 << 20
+DOOR = 7100	# the listener of clients that do not wait for an answer
 
 
-def at_once(peers, listener, _):
+def at_once(peers, _listener, _side):
     """The client resets as soon as its kernel is connected."""
-    reset(peers.connect(listener))
-    return None
+    reset(peers.connect((SERVER[4], DOOR)))
 
 
-def with_bytes(peers, listener, _):
+def with_bytes(peers, _listener, _side):
     """Likewise, with bytes on their way."""
-    client = peers.connect(listener)
+    client = peers.connect((SERVER[4], DOOR))
     client.send(b"x" * 5000)
     reset(client)
-    return None
 
 
 def at_rest(peers, listener, side):
@@ -62,15 +62,13 @@ def both(peers, listener, _):
     client, server = peers.flow(listener=listener)
     reset(client)
     reset(server)
-    return None
 
 
 def refused(peers, _listener, _side):
     """Nobody listens."""
-    client = peers.connect(("10.72.0.2", 9))
+    client = peers.connect((SERVER[4], 9))
     recv_to_end(client)
     client.close()
-    return None
 
 
 def well(peers, listener, side):
@@ -82,59 +80,53 @@ def well(peers, listener, side):
     return pair[1 - side]
 
 
-CHEAP = [at_once, with_bytes, at_rest, after_bytes, half_closed,
-         half_closed_by_other, both, refused, well]
+WAYS = [at_once, with_bytes, at_rest, after_bytes, half_closed,
+        half_closed_by_other, both, refused, well]
 
 
-def abort_many(peers, listener, n):
+def abort_many(peers, door, n):
     """N aborts, each way by turns; what is left over closes."""
+    listener = peers.listen()
     for number in range(n):
-        try:
-            rest = CHEAP[number % len(CHEAP)](
-                peers, listener, number // len(CHEAP) % 2)
-        except (ConnectionResetError, ConnectionRefusedError):
-            continue
-        finally:
-            if number % 50 == 49:
-                drain_listener(listener)
-                peers.sockets[:] = [sock for sock in peers.sockets
-                                    if sock.fileno() >= 0]
+        rest = None
+        with contextlib.suppress(ConnectionResetError, ConnectionRefusedError):
+            rest = WAYS[number % len(WAYS)](peers, listener,
+                                            number // len(WAYS) % 2)
         if rest:
             rest.close()
+        if number % 50 == 49:
+            forget(door)
+            peers.sockets[:] = [sock for sock in peers.sockets
+                                if sock.fileno() >= 0]
+    listener.close()
 
 
-def drain_listener(listener):
-    """Forgets the connections whose clients have gone."""
-    listener.setblocking(False)
-    try:
+def forget(door):
+    """Closes the connections whose clients have gone."""
+    door.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
         while True:
-            listener.accept()[0].close()
-    except BlockingIOError:
-        pass
-    listener.settimeout(10)
+            door.accept()[0].close()
 
 
 def test_aborts_leave_nothing(unatatp, peers):
     """Descriptors are back to the baseline, memory within 1 MiB."""
     daemon = unatatp(log={"level": "notice"})
-    listener = peers.listen()
-    abort_many(peers, listener, 300)	# the allocator has seen it all
-    settle(daemon, peers, listener)
+    door = peers.listen(port=DOOR)
+    abort_many(peers, door, 300)	# the allocator has seen it all
+    forget(door)
+    daemon.wait_empty(10)
     fds, rss = daemon.fds(), daemon.rss()
-    abort_many(peers, listener, 3000)
-    settle(daemon, peers, listener)
+    abort_many(peers, door, 3000)
+
+    def at_rest_again():
+        forget(door)
+        return daemon.stats()["flows_active"] == 0
+    eventually(at_rest_again, 10, "no flow is left")
     eventually(lambda: daemon.fds() <= fds, what="descriptors are back")
+    assert daemon.stats()["flows_ended"] >= 3000
     if not has_sanitizer():
         assert daemon.rss() - rss <= MEBIBYTE
-
-
-def settle(daemon, peers, listener):
-    """Waits until no flow is left."""
-    for sock in peers.sockets:
-        if sock is not listener and sock.fileno() >= 0:
-            reset(sock)
-    drain_listener(listener)
-    daemon.wait_empty(10)
 
 
 def test_aborts_of_stalled_flows(unatatp, peers):

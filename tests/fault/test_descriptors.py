@@ -177,7 +177,7 @@ def test_flow_limit(unatatp, peers, limit):
         client = peers.connect(listener)
         assert client.recv(1) != b""
     assert not is_readable(listener, 0.1)
-    assert daemon.stats()["flow-limit"] == 1
+    daemon.wait_stat("flow-limit")
     exchange(*flows.pop(), 1000, 1000)
     eventually(lambda: daemon.stats()["flows_active"] == limit - 1)
     exchange(*peers.flow(listener=listener), 1000, 1000)

@@ -305,6 +305,11 @@ class Daemon:
         eventually(lambda: len(lines()) > before, what="a stats line")
         return {key: int(value) for key, value in pairs(lines()[-1]).items()}
 
+    def wait_stat(self, name, value=1, timeout=5.0):
+        """Waits until a counter has this VALUE."""
+        eventually(lambda: self.stats().get(name, 0) == value, timeout,
+                   "%s=%d" % (name, value))
+
     def wait_empty(self, timeout=5.0):
         """Waits until no flow is left and the counts agree."""
         def empty():

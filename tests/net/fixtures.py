@@ -1,6 +1,8 @@
 """What every test shares: the lab, the peers, and daemons to start."""
 
 import os
+import pathlib
+import tempfile
 
 import pytest
 
@@ -57,6 +59,14 @@ def peers(lab):
     the_peers.close()
 
 
+@pytest.fixture
+def public_folder():
+    """A folder that everybody may read, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+
+
 class Starter:
     """Starts daemons; at the end of the test each must end well."""
 
@@ -85,7 +95,7 @@ class Starter:
     def start(self, wait=True, **how):
         """A daemon as `Daemon` makes it."""
         folder = self.folder / str(len(self.daemons))
-        folder.mkdir()
+        folder.mkdir(mode=0o755)
         one = Daemon(self.lab.gateway, str(folder), **how)
         self.daemons.append(one)
         return one.start(wait)

@@ -283,9 +283,11 @@ class Lab:
     def _addresses(ns, **links):
         lines = ["link set lo up"]
         for link, addresses in links.items():
-            for one in addresses:
+            for number, one in enumerate(addresses):
                 lines.append("addr add %s/24 dev %s" % (one[4], link))
-                lines.append("addr add %s/64 dev %s nodad" % (one[6], link))
+                # Deprecated: used only by whom it is asked for.
+                lines.append("addr add %s/64 dev %s nodad%s" % (
+                    one[6], link, " preferred_lft 0" if number else ""))
             lines.append("link set %s up" % link)
         ns.ip("\n".join(lines) + "\n")
 

@@ -94,12 +94,9 @@ def test_cannot_listen(lab, peers, tmp_path):
     assert "127.0.0.1:%d" % PORT in err
 
 
-def test_no_privilege(lab, tmp_path):
+def test_no_privilege(lab, public_folder):
     """Without CAP_NET_ADMIN TPROXY is out of reach: 77."""
-    file = good_file(tmp_path)
-    os.chmod(file, 0o644)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        os.chmod(folder, 0o755)
+    file = good_file(public_folder)
     status, _, err = run(lab.gateway, "run", "-c", file,
                          prefix=UNPRIVILEGED)
     assert status == 77, err

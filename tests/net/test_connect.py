@@ -8,7 +8,6 @@ import time
 import pytest
 
 import lab as places
-from lab import eventually
 from peers import (assert_reset, is_readable, recv_to_end, reset,
                    try_connect)
 
@@ -46,7 +45,7 @@ def test_refused(unatatp, peers, family):
         if name:
             assert daemon.flow(name)["ending"] == "connect-refused"
     assert min(times) < 0.05
-    eventually(lambda: daemon.stats().get("connect-refused") == 5)
+    daemon.wait_stat("connect-refused", 5)
 
 
 @pytest.mark.parametrize("where", ["UNREACHABLE", "PROHIBITED"])
@@ -56,7 +55,7 @@ def test_unreachable(unatatp, peers, family, where):
     to = (getattr(places, where)[family], 80)
     _, seconds = failing_flow(peers, to)
     assert seconds < 1.0
-    eventually(lambda: daemon.stats().get("connect-unreachable") == 1)
+    daemon.wait_stat("connect-unreachable")
 
 
 def test_unreachable_by_icmp(unatatp, lab, peers):

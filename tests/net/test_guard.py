@@ -67,8 +67,7 @@ def test_loop(unatatp, lab, peers, family, wildcard, allow_local):
     with no_dial(lab):
         for _ in range(3):
             attempt(peers, to)
-        eventually(lambda: daemon.stats().get("loop") == 3,
-                   what="three flows ended with `loop`")
+        daemon.wait_stat("loop", 3)
 
 
 def test_loop_through_tproxy(unatatp, lab, peers):
@@ -81,7 +80,7 @@ def test_loop_through_tproxy(unatatp, lab, peers):
         policies=[{"name": "all", "allow_local": True}])
     with no_dial(lab):
         attempt(peers, to)
-    assert daemon.stats()["loop"] == 1
+        daemon.wait_stat("loop")
 
 
 def test_gateway_addresses(unatatp, lab, peers, family):
@@ -94,7 +93,7 @@ def test_gateway_addresses(unatatp, lab, peers, family):
     with no_dial(lab):
         for listener in inside:
             attempt(peers, listener)
-    assert daemon.stats()["local"] == 4
+        daemon.wait_stat("local", 4)
     assert not any(is_readable(listener) for listener in inside)
 
 
@@ -133,8 +132,8 @@ def test_loopback(unatatp, lab, peers, address):
     inside = peers.listen(address, port=GUARDED, ns=lab.gateway)
     with tproxy_on_lo(lab), no_dial(lab):
         marked(peers, inside.getsockname()[:2])
+        daemon.wait_stat("local")
         assert not is_readable(inside)
-    assert daemon.stats()["local"] == 1
 
 
 def test_link_local(unatatp, lab, peers):
@@ -142,7 +141,7 @@ def test_link_local(unatatp, lab, peers):
     daemon = unatatp()
     with no_dial(lab):
         attempt(peers, (places.LINK_LOCAL, 80))
-    assert daemon.stats()["local"] == 1
+        daemon.wait_stat("local")
 
 
 def test_guard_ends_with_the_policy(unatatp, lab, peers, family):

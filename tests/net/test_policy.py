@@ -77,7 +77,7 @@ def test_reject(unatatp, peers, family):
     client = try_connect(peers, listener)
     if client:
         assert_reset(client)
-    assert daemon.stats()["rejected"] == 1
+    daemon.wait_stat("rejected")
     assert not is_readable(listener, 0.1)
     assert policy_of(daemon, peers, listener,
                      source=places.CLIENT_B[family]) == "default"

@@ -62,7 +62,7 @@ def test_bad_file_changes_nothing(unatatp, peers):
     client, server = peers.flow()
     before = daemon.listeners()
     text = config_text(daemon.options)
-    bad = text + "congeston = 1;\nworkers = -3;\n"
+    bad = text + "congeston = 1;\nlimits = { flows = -3; };\n"
     lines = bad.count("\n")
     daemon.write_text(bad)
     hup_and_wait(daemon)

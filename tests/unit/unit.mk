@@ -1,0 +1,41 @@
+# One cmocka program a module.
+if HAVE_CMOCKA
+unit_tests = \
+	tests/unit/test_addr \
+	tests/unit/test_conf \
+	tests/unit/test_log \
+	tests/unit/test_mailbox \
+	tests/unit/test_option \
+	tests/unit/test_policy \
+	tests/unit/test_poller \
+	tests/unit/test_prefix_set \
+	tests/unit/test_relay
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+
+unit_libs = libunatatp.a $(LIBEVENT_LIBS) $(LIBCONFIG_LIBS) $(CMOCKA_LIBS)
+unit_helpers = tests/unit/unit.c tests/unit/unit.h
+
+tests_unit_test_addr_SOURCES = tests/unit/test_addr.c $(unit_helpers)
+tests_unit_test_addr_LDADD = $(unit_libs)
+tests_unit_test_conf_SOURCES = tests/unit/test_conf.c $(unit_helpers)
+tests_unit_test_conf_LDADD = $(unit_libs)
+tests_unit_test_log_SOURCES = tests/unit/test_log.c
+tests_unit_test_log_LDADD = $(unit_libs)
+tests_unit_test_mailbox_SOURCES = tests/unit/test_mailbox.c
+tests_unit_test_mailbox_LDADD = $(unit_libs)
+tests_unit_test_option_SOURCES = tests/unit/test_option.c $(unit_helpers)
+tests_unit_test_option_LDADD = $(unit_libs)
+tests_unit_test_policy_SOURCES = tests/unit/test_policy.c $(unit_helpers)
+tests_unit_test_policy_LDADD = $(unit_libs)
+tests_unit_test_poller_SOURCES = tests/unit/test_poller.c
+tests_unit_test_poller_LDADD = $(unit_libs)
+tests_unit_test_prefix_set_SOURCES = tests/unit/test_prefix_set.c \
+	$(unit_helpers)
+tests_unit_test_prefix_set_LDADD = $(unit_libs)
+tests_unit_test_relay_SOURCES = tests/unit/test_relay.c
+tests_unit_test_relay_LDADD = $(unit_libs)
+else
+TESTS += tests/unit/CMOCKA-IS-MISSING
+endif
+EXTRA_DIST += tests/unit/CMOCKA-IS-MISSING
