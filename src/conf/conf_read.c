@@ -71,16 +71,17 @@ reader_alloc(struct reader *r, size_t n, size_t size)
 static void
 unknown(struct reader *r, enum option_scope scope, const config_setting_t *s)
 {
-	const struct option_row *elsewhere = option_find_elsewhere(s->name);
-	const char *nearest = option_nearest(scope, s->name);
+	const struct option_row *same = option_find_elsewhere(s->name);
+	const struct option_row *near = option_nearest(scope, s->name);
 
-	if (elsewhere)
+	if (same)
 		reader_error(r, s, "unknown option \"%s\" here (it belongs %s)",
-		    s->name, option_place(elsewhere->scope));
-	else if (nearest)
+		    s->name, option_place(same->scope));
+	else if (near)
 		reader_error(r, s,
-		    "unknown option \"%s\" (did you mean \"%s\"?)", s->name,
-		    nearest);
+		    "unknown option \"%s\" (did you mean \"%s\"%s%s?)", s->name,
+		    near->name, near->scope == scope ? "" : " ",
+		    near->scope == scope ? "" : option_place(near->scope));
 	else
 		reader_error(r, s,
 		    "unknown option \"%s\" (unatatp.conf(5) has them all)",

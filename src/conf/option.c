@@ -221,15 +221,19 @@ option_find_elsewhere(const char *name)
 	return NULL;
 }
 
-const char *
+const struct option_row *
 option_nearest(enum option_scope scope, const char *name)
 {
-	struct suggest s = suggest_for(name);
+	struct suggest here = suggest_for(name), anywhere = suggest_for(name);
 
-	for (size_t i = 0; i < option_count; i++)
+	for (size_t i = 0; i < option_count; i++) {
+		suggest_offer(&anywhere, option_rows[i].name);
 		if (option_rows[i].scope == scope)
-			suggest_offer(&s, option_rows[i].name);
-	return s.best;
+			suggest_offer(&here, option_rows[i].name);
+	}
+	if (here.best)
+		return option_find(scope, here.best);
+	return anywhere.best ? option_find_elsewhere(anywhere.best) : NULL;
 }
 
 const char *

@@ -87,8 +87,9 @@ const struct option_row *option_find(enum option_scope scope, const char *name);
 /* An option of that name which belongs elsewhere, or NULL. */
 const struct option_row *option_find_elsewhere(const char *name);
 
-/* The option of SCOPE that NAME was probably meant to be, or NULL. */
-const char *option_nearest(enum option_scope scope, const char *name);
+/* What NAME was probably meant to be: in SCOPE, else anywhere, or NULL. */
+const struct option_row *option_nearest(
+    enum option_scope scope, const char *name);
 
 /* Where SCOPE's options stand in a file, in words for a message. */
 const char *option_place(enum option_scope scope);

@@ -36,7 +36,9 @@ struct daemon {
 	struct worker_shared shared;
 	struct worker **workers;
 	_Atomic int64_t live_total;
-	size_t n_drained;
+	size_t n_adopting,
+	    n_drained;	       /* workers that have it to do, have done */
+	unsigned long reloads; /* the start counts as the first */
 	bool draining;
 };
 
@@ -86,7 +88,7 @@ hand_out(struct daemon *d, struct conf *conf, const struct listen_plan *plan)
 {
 	size_t n = plan->n_addrs;
 
-	for (size_t i = 0; i < d->shared.n_workers; i++)
+	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++)
 		if (worker_adopt(d->workers[i], conf, plan->fds + i * n, n)) {
 			log_error("out of memory for worker %zu", i);
 			return false;
@@ -121,7 +123,18 @@ on_reload(evutil_socket_t fd, short what, void *arg)
 	set_log(conf);
 	conf_unref(d->conf);
 	d->conf = conf;
-	log_notice("reloaded %s", d->path ? d->path : "nothing: no file");
+}
+
+/* A new flow meets the new configuration once all have taken it over. */
+static void
+on_adopted(void *owner, void *arg)
+{
+	struct daemon *d = owner;
+
+	(void)arg;
+	if (--d->n_adopting == 0 && d->reloads++)
+		log_notice("reloaded %s",
+		    d->path ? d->path : "nothing: there is no file");
 }
 
 /* --- signals ------------------------------------------------------- */
@@ -350,6 +363,7 @@ start(struct daemon *d)
 	int err;
 
 	d->shared = (struct worker_shared){
+		.on_adopted = on_adopted,
 		.on_drained = on_drained,
 		.live_total = &d->live_total,
 		.n_workers = count_workers(d->conf),

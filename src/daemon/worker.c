@@ -44,14 +44,20 @@ base_new(void)
 }
 
 static void
+tell_main(struct worker *w, mailbox_fn *fn)
+{
+	if (mailbox_post(w->shared->main, fn, w))
+		log_error("worker: out of memory for a message");
+}
+
+static void
 on_empty(struct flow_set *set)
 {
 	struct worker *w =
 	    (struct worker *)((char *)set - offsetof(struct worker, flows));
 
-	if (w->draining &&
-	    mailbox_post(w->shared->main, w->shared->on_drained, w))
-		log_error("worker: out of memory at the end of the drain");
+	if (w->draining)
+		tell_main(w, w->shared->on_drained);
 }
 
 struct worker *
@@ -125,6 +131,7 @@ on_adopt(void *owner, void *arg)
 	w->flows.conf = a->conf;
 	listeners_keep(&w->flows.listeners, a->conf);
 	free(a);
+	tell_main(w, w->shared->on_adopted);
 }
 
 int

@@ -20,7 +20,8 @@ struct worker;
 /* What all workers of a daemon share. */
 struct worker_shared {
 	struct mailbox *main;
-	mailbox_fn *on_drained; /* posted to main: no flow is left */
+	mailbox_fn *on_adopted; /* posted to main: conf is in force */
+	mailbox_fn *on_drained; /* likewise: no flow is left */
 	_Atomic int64_t *live_total;
 	size_t n_workers;
 };

@@ -88,8 +88,9 @@ fall_back(struct relay *relay, uint64_t after)
 }
 
 /*
- * splice(2) stops short of urgent data and then says EAGAIN for ever
- * (tcp_read_sock, Linux 6.18; tests/net/test_urgent.py): read it instead.
+ * splice(2) stops short of urgent data and then says EAGAIN, or even 0
+ * when the FIN has come (tcp_read_sock, Linux 6.18;
+ * tests/net/test_urgent.py): read it instead.
  */
 static enum step
 read_urgent(struct relay *relay, struct lane *lane)
@@ -104,6 +105,15 @@ read_urgent(struct relay *relay, struct lane *lane)
 		    relay_read_failed(relay, lane, n ? -errno : -ECONNRESET));
 	lane->pipe->held = (size_t)n;
 	return STEP_ON;
+}
+
+static enum step
+fail_fill(struct relay *relay, struct lane *lane, int err)
+{
+	if (err == EINVAL || err == ENOSYS)
+		return fall_back(relay, 0);
+	lane_from(relay, lane)->readable = false;
+	return wait_unless(relay_read_failed(relay, lane, -err));
 }
 
 /* Fills the empty pipe of LANE. */
@@ -122,15 +132,13 @@ fill(struct relay *relay, struct lane *lane)
 		lane->pipe->held = (size_t)n;
 		return STEP_ON;
 	}
-	if (n < 0 && errno == EAGAIN && from->urgent && sock_at_mark(from->fd))
+	if (n < 0 && errno != EAGAIN)
+		return fail_fill(relay, lane, errno);
+	/* A mark that came since the last edge would look like the end. */
+	if ((!n || from->urgent) && sock_at_mark(from->fd))
 		return read_urgent(relay, lane);
-	if (n < 0 && (errno == EINVAL || errno == ENOSYS))
-		return fall_back(relay, 0);
 	from->readable = false;
-	if (n < 0 && errno == EAGAIN)
-		return STEP_WAIT;
-	return wait_unless(n ? relay_read_failed(relay, lane, -errno)
-			     : relay_lane_ended(relay, lane));
+	return n ? STEP_WAIT : wait_unless(relay_lane_ended(relay, lane));
 }
 
 /* Empties the pipe of LANE as far as the socket takes it. */

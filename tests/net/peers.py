@@ -100,20 +100,19 @@ def fill(sock, patience=0.3, most=1 << 26):
 
 
 class Stream:
-    """Bytes without end and without a short period, cheap to make."""
+    """Bytes without end: one long random block, from a random place."""
 
-    PERIOD = 1000003
+    BLOCK = os.urandom(1000003)
 
     def __init__(self):
-        self.block = random.randbytes(self.PERIOD)
-        self.at = 0
+        self.at = random.randrange(len(self.BLOCK))
 
     def take(self, n):
-        """The next N bytes (at most a period)."""
-        part = self.block[self.at:self.at + n]
+        """The next N bytes (at most a block)."""
+        part = self.BLOCK[self.at:self.at + n]
         if len(part) < n:
-            part += self.block[:n - len(part)]
-        self.at = (self.at + n) % self.PERIOD
+            part += self.BLOCK[:n - len(part)]
+        self.at = (self.at + n) % len(self.BLOCK)
         return part
 
 
@@ -283,11 +282,6 @@ class Peers:
         return proxied
 
 
-def dead_port():
-    """A port that nobody listens on."""
-    return 9
-
-
 def try_connect(peers, to, **more):
     """connect() that may fail: a socket, or None when it was reset."""
     try:
@@ -296,8 +290,3 @@ def try_connect(peers, to, **more):
         if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET):
             return None
         raise
-
-
-def open_descriptors():
-    """How many descriptors this process holds."""
-    return len(os.listdir("/proc/self/fd"))

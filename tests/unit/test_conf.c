@@ -1,6 +1,7 @@
 #include "conf/conf.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 
 #include "unit.h"
 
-#define MANY 100000
+/* libconfig 1.5 copies a list for every 16 elements: ASan is slow then. */
+#define MANY (UNIT_SANITIZED ? 10000 : 100000)
 
 static void
 test_built_in(void **state)
@@ -26,7 +28,8 @@ test_built_in(void **state)
 	assert_string_equal(
 	    addr_format(&conf->listens[0], text), "127.0.0.1:9999");
 	assert_string_equal(addr_format(&conf->listens[1], text), "[::1]:9999");
-	assert_string_equal(conf->user, "unatatp");
+	assert_string_equal(
+	    conf->user, getpwnam("unatatp") ? "unatatp" : "nobody");
 	assert_int_equal(conf->timeouts.drain, 30000);
 	assert_int_equal(conf->log.level, LOG_LEVEL_INFO);
 	assert_int_equal(conf->log.flows, CONF_FLOWS_SUMMARY);
@@ -170,8 +173,8 @@ test_all_mistakes(void **state)
 	    "\"10.0.0.0/8\"?)\n"
 	    "FILE:4: bad address \"x\" (an IPv4 or IPv6 address or prefix in "
 	    "numbers is wanted)\n"
-	    "FILE:6: unknown option \"congeston\" (it belongs in \"client\" "
-	    "or \"server\" of a policy; did you mean \"congestion\"?)\n");
+	    "FILE:6: unknown option \"congeston\" (did you mean "
+	    "\"congestion\" in \"client\" or \"server\" of a policy?)\n");
 }
 
 static void

@@ -167,7 +167,7 @@ test_defaults_text(void **state)
 	fclose(out);
 	assert_non_null(strstr(text, "\nbuffer = \"256K\";\n"));
 	assert_non_null(strstr(text, "\nallow_local = false;\n"));
-	assert_non_null(strstr(text, "\nsources = [ ];\n"));
+	assert_non_null(strstr(text, "sources = [ ];\n"));
 	assert_non_null(strstr(text, "server = {\ncongestion = \"system\";"));
 	assert_null(strstr(text, "name ="));
 	free(text);
