@@ -36,6 +36,7 @@ libunatatp_a_SOURCES = \
 	src/daemon/background.c src/daemon/background.h \
 	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/process.c src/daemon/process.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
 	src/cmd/cmd.h \

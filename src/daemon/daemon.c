@@ -16,10 +16,8 @@
 #include "base/privs.h"
 #include "daemon/background.h"
 #include "daemon/listen.h"
+#include "daemon/process.h"
 #include "daemon/worker.h"
-
-/* Descriptors that are no flow's: logs, listeners, bases, the reserve. */
-#define FDS_ASIDE 64
 
 enum { ON_HUP, ON_TERM, ON_INT, ON_USR1, SIGNALS };
 
@@ -281,37 +279,6 @@ count_workers(const struct conf *conf)
 	return cpus > 0 ? (size_t)cpus : 1;
 }
 
-/* A flow is two descriptors; what the kernel refuses is said, not fatal. */
-static void
-raise_fd_limit(const struct conf *conf)
-{
-	size_t wanted = 2 * (size_t)conf->limits.flows + FDS_ASIDE;
-	size_t got = privs_raise_fd_limit(conf->limits.flows ? wanted : 0);
-
-	if (conf->limits.flows && got < wanted)
-		log_warning("limits.flows = %lld needs %zu descriptors, the "
-			    "kernel allows %zu, enough for %zu flows (raise "
-			    "LimitNOFILE= or ulimit -n)",
-		    (long long)conf->limits.flows, wanted, got,
-		    got > FDS_ASIDE ? (got - FDS_ASIDE) / 2 : 0);
-}
-
-static enum daemon_result
-drop_privileges(const struct conf *conf)
-{
-	const char *user = conf->user;
-	int err = 0;
-
-	if (*user)
-		err = privs_drop(user);
-	if (!err)
-		return DAEMON_GOOD;
-	log_error("cannot run as user \"%s\": %s", user,
-	    err == -ENOENT ? "no such user (create it, or set user = \"\")"
-			   : strerror(-err));
-	return err == -ENOENT ? DAEMON_BAD_CONFIG : DAEMON_NO_PRIVILEGE;
-}
-
 static enum daemon_result
 start_workers(struct daemon *d, const struct listen_plan *plan)
 {
@@ -368,7 +335,7 @@ start(struct daemon *d)
 		.live_total = &d->live_total,
 		.n_workers = count_workers(d->conf),
 	};
-	raise_fd_limit(d->conf);
+	process_raise_limits(d->conf);
 	if (!make_events(d)) {
 		log_error("cannot make the event loop: %s", strerror(errno));
 		return DAEMON_FAILED;
@@ -378,7 +345,7 @@ start(struct daemon *d)
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
-	result = drop_privileges(d->conf);
+	result = process_drop_privileges(d->conf);
 	/* From here on a daemon's faults belong into syslog. */
 	log_set((enum log_target)d->conf->log.target, d->args->background);
 	if (result == DAEMON_GOOD)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,13 +49,15 @@ arm_resume(struct listeners *ls)
 }
 
 static void
-log_pause(struct listeners *ls, int err)
+log_pause(int err)
 {
-	int64_t now = clock_coarse_ms();
+	/* One line a second from all workers together. */
+	static _Atomic int64_t logged_ms;
+	int64_t now = clock_coarse_ms(), last = logged_ms;
 
-	if (ls->logged_ms && now - ls->logged_ms < 1000)
+	if ((last && now - last < 1000) ||
+	    !atomic_compare_exchange_strong(&logged_ms, &last, now))
 		return;
-	ls->logged_ms = now;
 	log_warning("accepting pauses: %s (live flows go on; raise the "
 		    "descriptor limit or lower limits.flows)",
 	    strerror(-err));
@@ -72,7 +75,7 @@ listeners_pause(struct listeners *ls, int err)
 	if (ls->backoff_ms > BACKOFF_MAX_MS)
 		ls->backoff_ms = BACKOFF_MAX_MS;
 	stats_add(&ls->stats->accept_pauses, 1);
-	log_pause(ls, err);
+	log_pause(err);
 	/* epoll would report a listener that cannot accept for ever. */
 	TAILQ_FOREACH(l, &ls->list, entry)
 		poller_remove(ls->poller, l->fd);

@@ -38,7 +38,6 @@ struct listeners {
 	struct event resume;
 	int backoff_ms; /* 0: not paused lately */
 	bool paused;
-	int64_t logged_ms;
 	/* Held back so that an accepted flow can still dial: see lend. */
 	int reserve;
 };

@@ -132,16 +132,21 @@ class Namespace:
                 with open(path, "w", encoding="ascii") as file:
                     file.write(str(value))
 
-    def processes(self, name):
-        """The pids of the processes called NAME that run inside."""
+    def processes(self):
+        """The pids of the processes that run inside, without our own."""
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                with open("/proc/%s/comm" % pid, encoding="ascii") as file:
-                    same = file.read().strip() == name
-                if same and os.stat("/proc/%s/ns/net" % pid).st_ino == self.inode:
+                inode = os.stat("/proc/%s/ns/net" % pid).st_ino
+                if inode == self.inode and int(pid) != os.getpid():
                     found.append(int(pid))
         return found
+
+    def kill_all(self):
+        """Ends every process inside."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def counter(self, hook, match):
         """Counts the packets that MATCH at HOOK, as long as it is open."""
@@ -245,9 +250,7 @@ class Lab:
     def close(self):
         """Ends what still runs in the namespaces and lets go of them."""
         for ns in (self.client, self.gateway, self.server):
-            for pid in ns.processes("unatatp"):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            ns.kill_all()
             ns.close()
 
     def _sysctls(self):

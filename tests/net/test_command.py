@@ -1,6 +1,5 @@
 """The command line: what it starts, and how it ends."""
 
-import contextlib
 import os
 import signal
 
@@ -183,13 +182,13 @@ def test_bind_options(unatatp_once, peers):
 def test_background(lab, peers, tmp_path):
     """-d returns 0 once the daemon listens, and leaves it running, with
     no terminal."""
-    assert not lab.gateway.processes("unatatp")
+    assert not lab.gateway.processes()
     # Level error: it says nothing into the machine's syslog.
     file = good_file(tmp_path, log={"level": "error"})
-    status, out, err = run(lab.gateway, "run", "-d", "-c", file)
-    assert (status, out) == (0, ""), err
-    pid, = lab.gateway.processes("unatatp")
     try:
+        status, out, err = run(lab.gateway, "run", "-d", "-c", file)
+        assert (status, out) == (0, ""), err
+        pid, = lab.gateway.processes()
         assert peers.is_proxied()
         with open("/proc/%d/stat" % pid, encoding="ascii") as stat:
             word = stat.read().rpartition(")")[2].split()
@@ -198,11 +197,10 @@ def test_background(lab, peers, tmp_path):
             assert os.readlink("/proc/%d/fd/%d" % (pid, fd)) == "/dev/null"
         peers.close()
         os.kill(pid, signal.SIGTERM)
-        eventually(lambda: not lab.gateway.processes("unatatp"),
+        eventually(lambda: not lab.gateway.processes(),
                    what="the daemon ends")
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        lab.gateway.kill_all()
 
 
 def test_background_that_cannot_start(lab, peers, tmp_path):
@@ -210,4 +208,4 @@ def test_background_that_cannot_start(lab, peers, tmp_path):
     peers.listen("127.0.0.1", port=PORT, ns=lab.gateway)
     status, _, err = run(lab.gateway, "-d", "-c", good_file(tmp_path))
     assert status == 69 and "127.0.0.1:%d" % PORT in err
-    assert not lab.gateway.processes("unatatp")
+    assert not lab.gateway.processes()
