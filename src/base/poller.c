@@ -10,12 +10,11 @@
 #define BATCH 64
 
 /*
- * While traffic flows the poller waits by itself, which saves libevent's
- * own epoll_wait for each round: this many rounds, this long each. Timers
- * and mailboxes are late by no more than that.
+ * While traffic flows the poller asks for more by itself, which saves
+ * libevent's own epoll_wait for each round. Timers and mailboxes are late
+ * by no more than so many rounds.
  */
 #define ROUNDS 16
-#define ROUND_MS 1
 
 LIST_HEAD(entry_list, poll_entry);
 
@@ -57,7 +56,7 @@ run_round(struct poller *poller)
 {
 	struct epoll_event events[BATCH];
 	bool waiting = !LIST_EMPTY(&poller->again);
-	int n = epoll_wait(poller->fd, events, BATCH, waiting ? 0 : ROUND_MS);
+	int n = epoll_wait(poller->fd, events, BATCH, 0);
 
 	for (int i = 0; i < n; i++) {
 		struct poll_entry *entry = events[i].data.ptr;

@@ -126,16 +126,6 @@ bind_source(int fd, const struct addr *source)
 	return err;
 }
 
-/*
- * A socket in "ping-pong" mode keeps the third packet of the handshake
- * until there is data to carry it (tcp_rcv_synsent_state_process).
- */
-static void
-set_quickack(int fd, int on)
-{
-	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-}
-
 static int
 prepare_dial(int fd, sa_family_t family, struct sock_dial *how)
 {
@@ -159,7 +149,6 @@ prepare_dial(int fd, sa_family_t family, struct sock_dial *how)
 	if (*options->congestion)
 		how->congestion_error =
 		    sock_set_congestion(fd, options->congestion);
-	set_quickack(fd, 0);
 	return 0;
 }
 
@@ -180,12 +169,6 @@ sock_dial(const struct addr *dst, struct sock_dial *how)
 		return fd;
 	close(fd);
 	return err;
-}
-
-void
-sock_dialled(int fd)
-{
-	set_quickack(fd, 1);
 }
 
 int

@@ -83,16 +83,9 @@ struct sock_dial {
 
 /*
  * Begins to connect to DST. The descriptor, or -errno; -EADDRNOTAVAIL
- * when the source cannot be bound. The ACK of the handshake waits for
- * the first data: see sock_dialled.
+ * when the source cannot be bound.
  */
 int sock_dial(const struct addr *dst, struct sock_dial *how);
-
-/*
- * Ends what sock_dial began: the ACK of the handshake goes now unless
- * data has taken it along, and ACKs are the kernel's own again.
- */
-void sock_dialled(int fd);
 
 /* 0 when connected, or the -errno that ended the attempt. */
 __attribute__((warn_unused_result)) int sock_connect_result(int fd);

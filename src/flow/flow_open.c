@@ -281,6 +281,4 @@ flow_on_connected(struct poll_entry *entry, uint32_t events)
 	flow_enter(flow, FLOW_OPEN);
 	flow_arm(flow);
 	relay_start(&flow->relay, events);
-	if (flow->state != FLOW_CLOSED)
-		sock_dialled(fd);
 }

@@ -134,14 +134,17 @@ def test_aborts_of_stalled_flows(unatatp, peers):
     daemon = unatatp.policy(buffer="64K")
     fds = daemon.fds()
     listener = peers.listen(rcvbuf=16384)
-    for number in range(30):
+    pairs = []
+    for _ in range(30):
         client = peers.connect(listener, rcvbuf=16384)
         server, _ = peers.accept(listener)
-        pair = (client, server)
-        fill(pair[0], 0.02)
-        fill(pair[1], 0.02)
-        one, two = pair[number % 2], pair[1 - number % 2]
-        reset(one)
+        fill(client, 0.02)
+        fill(server, 0.02)
+        pairs.append((client, server))
+    for number, pair in enumerate(pairs):
+        reset(pair[number % 2])
+    for number, pair in enumerate(pairs):
+        two = pair[1 - number % 2]
         eventually(lambda sock=two: is_reset(sock), 2.0,
                    "the reset comes through")
         two.close()

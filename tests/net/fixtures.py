@@ -15,6 +15,8 @@ from peers import Peers
 MODES = {
     "buffer-1": {"workers": 1, "splice": "0"},
     "buffer-4": {"workers": 4, "splice": "0"},
+    "splice-1": {"workers": 1, "splice": "1"},
+    "splice-4": {"workers": 4, "splice": "1"},
 }
 
 
@@ -113,7 +115,7 @@ class Starter:
             for one in self.daemons:
                 one.kill()
                 if failed and one.log:
-                    print("--- %s\n%s" % (one.args, one.log.text()[-8000:]))
+                    print("--- %s\n%s" % (one.args, one.log.text()[-30000:]))
 
 
 def _starter(request, lab, peers, tmp_path, mode):

@@ -83,6 +83,21 @@ def test_lifetime(unatatp, peers):
     assert daemon.flow(name)["ending"] == "lifetime"
 
 
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_user_timeout(unatatp, lab, peers, side):
+    """`user_timeout` ends a flow whose bytes one side no longer
+    acknowledges; the other side is reset, and the ending says who."""
+    daemon = unatatp.policy(**{side: {"user_timeout": "700ms"}})
+    client, server = peers.flow()
+    name = client.getsockname()
+    ns, one = (lab.client, server) if side == "client" else \
+        (lab.server, client)
+    with ns.rule("input", "meta l4proto tcp drop"):
+        one.sendall(b"anybody there?")
+        assert_reset(one, 6.0)
+    assert daemon.flow(name)["ending"] == side + "-timeout"
+
+
 def test_zero_is_never(unatatp, peers):
     """0 switches a timeout off."""
     unatatp.policy(timeouts={"idle": "0", "half_close": "0",

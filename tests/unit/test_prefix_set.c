@@ -99,10 +99,10 @@ test_narrow_first_and_stop(void **state)
 	const struct prefix_tag items[] = {
 		{ unit_prefix("0.0.0.0/0"), 0 },
 		{ unit_prefix("10.0.0.0/8"), 1 },
-		{ unit_prefix("10.1.0.0/16"), 2 },
+		{ unit_prefix("10.0.0.0/16"), 2 },
 	};
 	struct prefix_set *set = prefix_set_new(items, 3);
-	struct addr a = unit_addr("10.1.2.3", 0);
+	struct addr a = unit_addr("10.0.2.3", 0);
 	unsigned seen = 0;
 
 	(void)state;
