@@ -10,6 +10,36 @@
 
 static bool dropped;
 
+/* What stays of root's capabilities, where it had them (containers). */
+static const struct {
+	unsigned capability;
+	capng_type_t sets;
+} kept[] = {
+	{ CAP_NET_ADMIN, CAPNG_EFFECTIVE | CAPNG_PERMITTED },
+	{ CAP_NET_RAW, CAPNG_EFFECTIVE | CAPNG_PERMITTED },
+	{ CAP_DAC_READ_SEARCH, CAPNG_PERMITTED },
+};
+
+/* True when the capabilities to come have been put together. */
+static bool
+select_kept(void)
+{
+	const size_t n = sizeof(kept) / sizeof(*kept);
+	bool has[sizeof(kept) / sizeof(*kept)];
+
+	if (capng_get_caps_process())
+		return false;
+	for (size_t i = 0; i < n; i++)
+		has[i] =
+		    capng_have_capability(CAPNG_PERMITTED, kept[i].capability);
+	capng_clear(CAPNG_SELECT_BOTH);
+	for (size_t i = 0; i < n; i++)
+		if (has[i] &&
+		    capng_update(CAPNG_ADD, kept[i].sets, kept[i].capability))
+			return false;
+	return true;
+}
+
 int
 privs_drop(const char *user)
 {
@@ -21,10 +51,7 @@ privs_drop(const char *user)
 	pw = getpwnam(user);
 	if (!pw)
 		return errno ? -errno : -ENOENT;
-	capng_clear(CAPNG_SELECT_BOTH);
-	if (capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
-		CAP_NET_ADMIN, CAP_NET_RAW, -1) ||
-	    capng_update(CAPNG_ADD, CAPNG_PERMITTED, CAP_DAC_READ_SEARCH))
+	if (!select_kept())
 		return -EPERM;
 	if (capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
 		CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
@@ -41,8 +68,10 @@ change_reader(capng_act_t act, capng_type_t sets)
 	if (!dropped)
 		return;
 	capng_get_caps_process();
-	capng_update(act, sets, CAP_DAC_READ_SEARCH);
-	capng_apply(CAPNG_SELECT_CAPS);
+	if (capng_have_capability(CAPNG_PERMITTED, CAP_DAC_READ_SEARCH)) {
+		capng_update(act, sets, CAP_DAC_READ_SEARCH);
+		capng_apply(CAPNG_SELECT_CAPS);
+	}
 }
 
 void
