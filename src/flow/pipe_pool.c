@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* fs.pipe-max-size as it ships: more is refused, not cut (pipe(7)). */
+#define SIZE_MOST (1 << 20)
+
 /* A pipe at rest costs two descriptors; more than this are closed. */
 #define IDLE_MOST 16
 
@@ -47,8 +50,9 @@ pipe_new(size_t size)
 		free(p);
 		return NULL;
 	}
-	/* EPERM over the quota or fs.pipe-max-size: keep what it has. */
-	if (fcntl(fds[1], F_SETPIPE_SZ, (int)size) < 0)
+	/* EPERM when the user's quota is spent: keep what it has. */
+	if (fcntl(fds[1], F_SETPIPE_SZ,
+		(int)(size > SIZE_MOST ? SIZE_MOST : size)) < 0)
 		errno = 0;
 	granted = fcntl(fds[1], F_GETPIPE_SZ);
 	*p = (struct relay_pipe){
