@@ -149,7 +149,7 @@ prepare_dial(int fd, sa_family_t family, struct sock_dial *how)
 	if (*options->congestion)
 		how->congestion_error =
 		    sock_set_congestion(fd, options->congestion);
-	return 0;
+	return how->strict ? how->congestion_error : 0;
 }
 
 int

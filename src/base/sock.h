@@ -78,6 +78,7 @@ struct sock_dial {
 	const struct addr *source; /* NULL: the kernel chooses */
 	const char *interface;	   /* "": any */
 	uint32_t mark;
+	bool strict;	      /* a refused algorithm is a failure */
 	int congestion_error; /* out: 0 or -errno */
 };
 

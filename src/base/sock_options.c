@@ -30,10 +30,20 @@ set_mss(int fd, sa_family_t family, int64_t bytes)
 	return set_int(fd, IPPROTO_TCP, TCP_MAXSEG, (int)bytes);
 }
 
+/*
+ * Linux forgets the clamp when the receive buffer grows by itself
+ * (tcp_rcv_space_adjust; 6.5 and later), so fix the buffer too: its size
+ * is the most that a window can be. The kernel doubles what it is told.
+ * Option rcvbuf comes later and wins.
+ */
 static int
 set_window_clamp(int fd, sa_family_t family, int64_t bytes)
 {
+	int err = set_int(fd, SOL_SOCKET, SO_RCVBUF, (int)(bytes / 2));
+
 	(void)family;
+	if (err)
+		return err;
 	return set_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, (int)bytes);
 }
 

@@ -204,18 +204,19 @@ dial(struct flow *flow, const struct policy *policy)
 		.source = choose_source(flow, policy, &source),
 		.interface = policy->interface,
 		.mark = (uint32_t)policy->mark,
+		.strict = policy->congestion_missing == CONF_MISSING_REJECT,
 	};
 	int fd = sock_dial(&flow->dst, &how);
 
 	if (fd == -EMFILE && listeners_lend(&flow->set->listeners))
 		fd = sock_dial(&flow->dst, &how);
-	if (fd < 0)
-		return is_foreign(flow->set, how.source) ? ENDING_SOURCE
-							 : dial_ending(fd);
-	leg->fd = fd;
+	leg->fd = fd < 0 ? -1 : fd;
 	if (!tolerate(flow, policy, "server", policy->server.congestion,
 		how.congestion_error))
 		return ENDING_CONGESTION;
+	if (fd < 0)
+		return is_foreign(flow->set, how.source) ? ENDING_SOURCE
+							 : dial_ending(fd);
 	leg->entry.on_ready = flow_on_connected;
 	if (poller_add(flow->set->poller, fd, &leg->entry, POLLER_STREAM))
 		return ENDING_RESOURCES;
@@ -269,16 +270,17 @@ flow_on_connected(struct poll_entry *entry, uint32_t events)
 	    (struct leg *)((char *)entry - offsetof(struct leg, entry));
 	struct flow *flow =
 	    (struct flow *)((char *)leg->relay - offsetof(struct flow, relay));
-	int fd = leg->fd, err = 0;
+	int err = 0;
 
 	if (events & (EPOLLERR | EPOLLHUP))
-		err = sock_connect_result(fd);
-	if (err) {
+		err = sock_connect_result(leg->fd);
+	/* Accepted and reset since: what the server said comes first. */
+	if (err && err != -ECONNRESET) {
 		flow_close(flow, dial_ending(err));
 		return;
 	}
 	flow->connected_ms = clock_ms();
 	flow_enter(flow, FLOW_OPEN);
 	flow_arm(flow);
-	relay_start(&flow->relay, events);
+	relay_start(&flow->relay, events, err);
 }

@@ -114,7 +114,7 @@ run(struct relay *relay)
 }
 
 void
-relay_start(struct relay *relay, uint32_t events)
+relay_start(struct relay *relay, uint32_t events, int err)
 {
 	struct leg *server = &relay->legs[RELAY_SERVER];
 
@@ -122,7 +122,8 @@ relay_start(struct relay *relay, uint32_t events)
 	relay->engine = &relay_buffer;
 	server->entry.on_ready = on_ready;
 	note(server, events);
-	run(relay);
+	if (!err || !relay_leg_failed(server, err))
+		run(relay);
 }
 
 void

@@ -95,8 +95,11 @@ void relay_init(struct relay *relay, struct relay_shared *shared,
 __attribute__((warn_unused_result)) int relay_attach(
     struct relay *relay, int fd);
 
-/* Both legs stand, and epoll said EVENTS of the server's: begin. */
-void relay_start(struct relay *relay, uint32_t events);
+/*
+ * Both legs stand, and epoll said EVENTS of the server's: begin. ERR is
+ * -errno when that leg has failed already and is only to be read; else 0.
+ */
+void relay_start(struct relay *relay, uint32_t events, int err);
 
 /* Lets go of events and engine; safe at any time and twice. */
 void relay_stop(struct relay *relay);

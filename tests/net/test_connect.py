@@ -2,14 +2,16 @@
 meanwhile reaches the server."""
 
 import contextlib
+import signal
 import socket
 import time
 
 import pytest
 
 import lab as places
+from lab import eventually
 from peers import (assert_reset, is_readable, recv_to_end, reset,
-                   try_connect)
+                   try_connect, unacked)
 
 HOST_PORT = 7001
 
@@ -113,6 +115,61 @@ def test_early_data_then_refused(unatatp, lab, peers):
         assert not is_readable(client, 0.3)
     assert_reset(client)
     assert daemon.flow(name)["ending"] == "connect-refused"
+
+
+@contextlib.contextmanager
+def server_answers_meanwhile(lab, peers, daemon):
+    """(client, server) of a flow whose server answered, and may do more,
+    before the daemon gets to see it: the daemon stands still inside."""
+    listener = peers.listen(port=HOST_PORT)
+    with silent_server(lab):
+        client = peers.connect(listener)
+        daemon.wait_stat("flows_active")
+        daemon.signal(signal.SIGSTOP)
+    try:
+        server, _ = peers.accept(listener)
+        yield client, server
+    finally:
+        daemon.signal(signal.SIGCONT)
+
+
+def test_server_speaks_and_resets_at_once(unatatp, lab, peers):
+    """A server that accepts, says why, and resets (all before the daemon
+    looks) is heard: its bytes, then the reset."""
+    daemon = unatatp()
+    with server_answers_meanwhile(lab, peers, daemon) as (client, server):
+        name = client.getsockname()
+        server.sendall(b"421 too busy")
+        eventually(lambda: unacked(server) == 0)
+        reset(server)
+    assert recv_to_end(client) == (b"421 too busy", "reset")
+    assert daemon.flow(name)["ending"] == "server-reset"
+
+
+def test_server_speaks_and_ends_at_once(unatatp, lab, peers):
+    """Likewise with a FIN."""
+    daemon = unatatp()
+    with server_answers_meanwhile(lab, peers, daemon) as (client, server):
+        name = client.getsockname()
+        server.sendall(b"421 too busy")
+        server.close()
+    assert recv_to_end(client) == (b"421 too busy", "fin")
+    client.close()
+    assert daemon.flow(name)["ending"] == "server-fin"
+
+
+def test_client_ends_meanwhile(unatatp, lab, peers):
+    """Bytes and a reset of the client, seen together with the server's
+    answer: the server gets the bytes that the gateway had, or at least
+    the reset, and no FIN."""
+    daemon = unatatp()
+    with server_answers_meanwhile(lab, peers, daemon) as (client, server):
+        name = client.getsockname()
+        client.sendall(b"never mind")
+        eventually(lambda: unacked(client) == 0)
+        reset(client)
+    assert recv_to_end(server) == (b"never mind", "reset")
+    assert daemon.flow(name)["ending"] == "client-reset"
 
 
 def test_client_resets_during_dial(unatatp, lab, peers):

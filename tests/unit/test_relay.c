@@ -88,7 +88,7 @@ begin(struct bench *b, uint64_t splice_after)
 	assert_int_equal(poller_add(b->shared.poller, s[1],
 			     &b->relay.legs[RELAY_SERVER].entry, POLLER_STREAM),
 	    0);
-	relay_start(&b->relay, EPOLLOUT);
+	relay_start(&b->relay, EPOLLOUT, 0);
 }
 
 static void
