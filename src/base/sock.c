@@ -22,6 +22,14 @@
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
+int
+sock_stream(sa_family_t family)
+{
+	int fd = socket(family, STREAM, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static int
 set_flag(int fd, int level, int name)
 {
@@ -36,11 +44,11 @@ set_flag(int fd, int level, int name)
 static int
 open_bound(const struct addr *a, const int (*flags)[2])
 {
-	int fd = socket(a->sa.sa_family, STREAM, 0);
+	int fd = sock_stream(a->sa.sa_family);
 	int err = 0;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (a->sa.sa_family == AF_INET6)
 		err = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 	for (; !err && (*flags)[1]; flags++)
@@ -155,12 +163,12 @@ prepare_dial(int fd, sa_family_t family, struct sock_dial *how)
 int
 sock_dial(const struct addr *dst, struct sock_dial *how)
 {
-	int fd = socket(dst->sa.sa_family, STREAM, 0);
+	int fd = how->spare < 0 ? sock_stream(dst->sa.sa_family) : how->spare;
 	int err;
 
 	how->congestion_error = 0;
 	if (fd < 0)
-		return -errno;
+		return fd;
 	err = prepare_dial(fd, dst->sa.sa_family, how);
 	if (!err && connect(fd, &dst->sa, addr_len(dst)) &&
 	    errno != EINPROGRESS)

@@ -72,8 +72,12 @@ int sock_accept(int listener, struct addr *peer);
 /* The local end: of a TPROXY'd socket, what the client asked for. */
 __attribute__((warn_unused_result)) int sock_local(int fd, struct addr *a);
 
+/* A fresh stream socket of FAMILY, or -errno. */
+int sock_stream(sa_family_t family);
+
 /* How a leg is dialled. */
 struct sock_dial {
+	int spare; /* a socket to use, sock_dial's from then on; -1: none */
 	const struct sock_options *options;
 	const struct addr *source; /* NULL: the kernel chooses */
 	const char *interface;	   /* "": any */

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/privs.h"
 
-/* Descriptors that are no flow's: logs, listeners, bases, the reserve. */
+/* Descriptors that are no flow's: logs, listeners, bases, spares. */
 #define FDS_ASIDE 64
 
 /* A flow is two descriptors; what the kernel refuses is said, not fatal. */

@@ -200,6 +200,7 @@ dial(struct flow *flow, const struct policy *policy)
 	struct leg *leg = &flow->relay.legs[RELAY_SERVER];
 	struct addr source;
 	struct sock_dial how = {
+		.spare = -1,
 		.options = &policy->server,
 		.source = choose_source(flow, policy, &source),
 		.interface = policy->interface,
@@ -208,8 +209,11 @@ dial(struct flow *flow, const struct policy *policy)
 	};
 	int fd = sock_dial(&flow->dst, &how);
 
-	if (fd == -EMFILE && listeners_lend(&flow->set->listeners))
+	if (fd == -EMFILE || fd == -ENFILE) {
+		how.spare = listeners_lend(
+		    &flow->set->listeners, flow->dst.sa.sa_family);
 		fd = sock_dial(&flow->dst, &how);
+	}
 	leg->fd = fd < 0 ? -1 : fd;
 	if (!tolerate(flow, policy, "server", policy->server.congestion,
 		how.congestion_error))

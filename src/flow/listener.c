@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -24,10 +23,25 @@ listener_starved(int err)
 	    err == -ENOMEM;
 }
 
-static int
-reserve_open(void)
+static size_t
+spare_index(sa_family_t family)
 {
-	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return family == AF_INET6;
+}
+
+/* Opens the spares that are missing. 0 or -errno; no IPv6 is no fault. */
+static int
+refill(struct listeners *ls)
+{
+	static const sa_family_t families[] = { AF_INET, AF_INET6 };
+
+	for (size_t i = 0; i < 2; i++) {
+		if (ls->spare[i] < 0)
+			ls->spare[i] = sock_stream(families[i]);
+		if (listener_starved(ls->spare[i]))
+			return ls->spare[i];
+	}
+	return 0;
 }
 
 static void
@@ -86,28 +100,26 @@ static void
 on_resume(evutil_socket_t fd, short what, void *arg)
 {
 	struct listeners *ls = arg;
+	int err;
 
 	(void)fd;
 	(void)what;
 	ls->paused = false;
-	if (ls->reserve < 0)
-		ls->reserve = reserve_open();
-	if (ls->reserve < 0) {
-		listeners_pause(ls, -errno);
-		return;
-	}
-	start_all(ls);
+	err = refill(ls);
+	if (err)
+		listeners_pause(ls, err);
+	else
+		start_all(ls);
 }
 
-bool
-listeners_lend(struct listeners *ls)
+int
+listeners_lend(struct listeners *ls, sa_family_t family)
 {
-	if (ls->reserve < 0)
-		return false;
-	close(ls->reserve);
-	ls->reserve = -1;
+	int *spare = &ls->spare[spare_index(family)], fd = *spare;
+
+	*spare = -1;
 	listeners_pause(ls, -EMFILE);
-	return true;
+	return fd < 0 ? -1 : fd;
 }
 
 static void
@@ -173,9 +185,10 @@ listeners_init(struct listeners *ls, struct event_base *base,
 		.poller = poller,
 		.stats = stats,
 		.on_accept = on_accept,
-		.reserve = reserve_open(),
+		.spare = { -1, -1 },
 	};
 	TAILQ_INIT(&ls->list);
+	refill(ls);
 	evtimer_assign(&ls->resume, base, on_resume, ls);
 }
 
@@ -252,7 +265,9 @@ listeners_close(struct listeners *ls)
 	while ((l = TAILQ_FIRST(&ls->list)))
 		remove_one(ls, l);
 	event_del(&ls->resume);
-	if (ls->reserve >= 0)
-		close(ls->reserve);
-	ls->reserve = -1;
+	for (size_t i = 0; i < 2; i++) {
+		if (ls->spare[i] >= 0)
+			close(ls->spare[i]);
+		ls->spare[i] = -1;
+	}
 }

@@ -38,8 +38,8 @@ struct listeners {
 	struct event resume;
 	int backoff_ms; /* 0: not paused lately */
 	bool paused;
-	/* Held back so that an accepted flow can still dial: see lend. */
-	int reserve;
+	/* IPv4 and IPv6: so that an accepted flow can still dial. */
+	int spare[2];
 };
 
 /* What of CONF's client options its listeners let accepted sockets inherit. */
@@ -62,11 +62,11 @@ void listeners_close(struct listeners *ls);
 void listeners_pause(struct listeners *ls, int err);
 
 /*
- * Gives the reserve descriptor back to the kernel so that one more can be
- * opened; accepting pauses until there is a reserve again. False when it
- * has been lent already.
+ * Hands out the spare stream socket of FAMILY when no descriptor is left;
+ * accepting pauses until there is a spare again. -1: there is none. (A
+ * descriptor closed to make room might go to another worker.)
  */
-bool listeners_lend(struct listeners *ls);
+int listeners_lend(struct listeners *ls, sa_family_t family);
 
 /* True for the errors that end when somebody lets go of a resource. */
 bool listener_starved(int err);
