@@ -145,6 +145,10 @@ def all_arms(haproxy, unatatp):
     def hap(name, title):
         return Proxy(name, title, haproxy,
                      ["-db", "-q", "-f", tree(name + ".cfg")])
+
+    def una(name, title):
+        return Proxy(name, title, unatatp,
+                     ["run", "-c", tree(name + ".conf")])
     return [
         Arm("forward", "plain forwarding"),
         Arm("nat", "kernel NAT", "nat.nft"),
@@ -152,6 +156,7 @@ def all_arms(haproxy, unatatp):
         hap("haproxy-auto", "HAProxy splice-auto"),
         hap("haproxy-256k", "HAProxy 256K buffers"),
         hap("haproxy-splice", "HAProxy all splice"),
-        Proxy("unatatp", "unatatp", unatatp,
-              ["run", "-c", tree("unatatp.conf")]),
+        una("unatatp", "unatatp"),
+        una("unatatp-copy", "unatatp, splice_after 0"),
+        una("unatatp-splice", "unatatp, splice_after 1"),
     ]

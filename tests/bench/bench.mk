@@ -22,6 +22,8 @@ EXTRA_DIST += \
 	tests/bench/arms/haproxy.cfg \
 	tests/bench/arms/nat.nft \
 	tests/bench/arms/tproxy.nft \
+	tests/bench/arms/unatatp-copy.conf \
+	tests/bench/arms/unatatp-splice.conf \
 	tests/bench/arms/unatatp.conf \
 	tests/bench/bench \
 	tests/bench/checks.py \

@@ -132,11 +132,11 @@ def bulk(flows, lane):
     return measure
 
 
-def requests(mode, flows, active):
+def requests(mode, flows, active, down=1024):
     """Requests over flows that live on, or one flow a request."""
     def argv(_form):
         return [mode, "--ports", labs.PORTS, "--flows", flows,
-                "--active", active]
+                "--active", active, "--down", down]
 
     def measure(run):
         return per_request(run.load(*argv(run.form)).measure())
@@ -232,8 +232,10 @@ PROXIES = ("haproxy", "unatatp")
 BULK = ("nat", "haproxy", "haproxy-auto", "haproxy-256k", "haproxy-splice",
         "unatatp")
 SMALL = ("nat", "haproxy", "haproxy-256k", "haproxy-splice", "unatatp")
+ENGINES = ("unatatp-copy", "unatatp-splice")
 SLOW_ARMS = ("haproxy-256k", "haproxy-splice", "forward")
 CONCURRENCY = (10, 100, 1000, 8000)
+ANSWERS = (1, 4, 16, 64, 256, 1024)	# KiB: where does splice(2) pay?
 
 FIGURES = [
     Figure("bulk-up", "one bulk flow up", bulk(1, "up"), BULK),
@@ -250,6 +252,10 @@ FIGURES = [
     Figure("live-%d" % n, "10 requests under way on %d live flows" % n,
            requests("request", n, 10), ("nat",) + PROXIES, 3,
            quick=n in (10, 8000)) for n in CONCURRENCY
+] + [
+    Figure("answer-%dk" % n, "16 connections, answers of %d KiB" % n,
+           requests("request", 16, 16, n << 10), ENGINES, quick=False)
+    for n in ANSWERS
 ] + [
     Figure("idle", "8,000 flows at rest", idle, PROXIES, 2),
     Figure("idle-after-bulk", "8,000 flows at rest after bulk",

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from lab import eventually
-from peers import exchange, is_readable, lull, recv_exactly, reset
+from peers import (exchange, is_readable, is_reset, lull, recv_exactly,
+                   reset)
 
 LIMIT = 64
 
@@ -60,6 +61,9 @@ def test_pause_and_resume(unatatp, peers):
     end = time.monotonic() + 30
     while len(done) < 60:
         assert time.monotonic() < end, "%d of 60 served" % len(done)
+        cut = [number for number, client in enumerate(clients)
+               if number not in done and is_reset(client)]
+        assert not cut, "waiting clients were reset: %s" % cut
         serve(clients, servers)
         for number, server in servers.items():
             assert number not in done
