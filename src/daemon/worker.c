@@ -18,14 +18,14 @@ struct worker {
 	struct mailbox *mailbox;
 	struct flow_set flows;
 	pthread_t thread;
-	bool started, draining;
+	bool started, draining, drained;
 };
 
 /*
- * After so many callbacks the loop looks for new events: a flow that asks
- * for another turn (event_active) does not keep the others waiting.
+ * After so many callbacks the loop looks at timers and mailboxes: a poller
+ * that always has flows wanting another turn does not keep them waiting.
  */
-#define CALLBACKS_A_TURN 64
+#define CALLBACKS_A_TURN 4
 
 static struct event_base *
 base_new(void)
@@ -56,8 +56,10 @@ on_empty(struct flow_set *set)
 	struct worker *w =
 	    (struct worker *)((char *)set - offsetof(struct worker, flows));
 
-	if (w->draining)
-		tell_main(w, w->shared->on_drained);
+	if (!w->draining || w->drained)
+		return;
+	w->drained = true;
+	tell_main(w, w->shared->on_drained);
 }
 
 struct worker *
