@@ -10,11 +10,13 @@
 #define BATCH 64
 
 /*
- * While traffic flows the poller asks for more by itself, which saves
- * libevent's own epoll_wait for each round. Timers and mailboxes are late
- * by no more than so many rounds.
+ * While traffic flows the poller waits by itself, this long a round, which
+ * saves libevent's own epoll_wait on the way of the next event (an answer
+ * comes within a millisecond on a near server). Timers and mailboxes are
+ * late by no more than so many rounds.
  */
 #define ROUNDS 16
+#define LINGER_MS 1
 
 LIST_HEAD(entry_list, poll_entry);
 
@@ -56,7 +58,7 @@ run_round(struct poller *poller)
 {
 	struct epoll_event events[BATCH];
 	bool waiting = !LIST_EMPTY(&poller->again);
-	int n = epoll_wait(poller->fd, events, BATCH, 0);
+	int n = epoll_wait(poller->fd, events, BATCH, waiting ? 0 : LINGER_MS);
 
 	for (int i = 0; i < n; i++) {
 		struct poll_entry *entry = events[i].data.ptr;

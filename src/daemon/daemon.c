@@ -36,7 +36,7 @@ struct daemon {
 	_Atomic int64_t live_total;
 	size_t n_adopting,
 	    n_drained;	       /* workers that have it to do, have done */
-	unsigned long reloads; /* the start counts as the first */
+	bool reloading; /* and not all workers have taken it over */
 	bool draining;
 };
 
@@ -116,6 +116,7 @@ on_reload(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	warn_fixed(d->conf, conf);
+	d->reloading = true;
 	hand_out(d, conf, &plan);
 	listen_plan_clear(&plan);
 	set_log(conf);
@@ -130,9 +131,11 @@ on_adopted(void *owner, void *arg)
 	struct daemon *d = owner;
 
 	(void)arg;
-	if (--d->n_adopting == 0 && d->reloads++)
-		log_notice("reloaded %s",
-		    d->path ? d->path : "nothing: there is no file");
+	if (--d->n_adopting || !d->reloading)
+		return;
+	d->reloading = false;
+	log_notice("reloaded %s",
+	    d->path ? d->path : "nothing: there is no file");
 }
 
 /* --- signals ------------------------------------------------------- */

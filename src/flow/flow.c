@@ -197,14 +197,15 @@ flow_close(struct flow *flow, enum ending ending)
 	flow_enter(flow, FLOW_CLOSED);
 	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
 		flow_log(flow, ending);
-	event_del(&flow->timer);
-	relay_stop(relay);
-	close_leg(&relay->legs[RELAY_CLIENT], reset);
-	close_leg(&relay->legs[RELAY_SERVER], reset);
+	/* Counted before a peer can see it. */
 	stats_add(&set->stats.flows_ended, 1);
 	stats_add(&set->stats.endings[ending], 1);
 	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
 	stats_add(&set->stats.bytes_down, relay->lanes[RELAY_DOWN].bytes);
+	event_del(&flow->timer);
+	relay_stop(relay);
+	close_leg(&relay->legs[RELAY_CLIENT], reset);
+	close_leg(&relay->legs[RELAY_SERVER], reset);
 	set->n_live--;
 	atomic_fetch_sub_explicit(set->live_total, 1, memory_order_relaxed);
 	poller_again(set->poller, &set->reaper);
