@@ -25,6 +25,9 @@ EXTRA_DIST += \
 	tests/bench/arms/unatatp-copy.conf \
 	tests/bench/arms/unatatp-splice.conf \
 	tests/bench/arms/unatatp.conf \
+	tests/bench/results/bench.svg \
+	tests/bench/results/concurrency.svg \
+	tests/bench/results/results.json \
 	tests/bench/bench \
 	tests/bench/checks.py \
 	tests/bench/figures.py \
