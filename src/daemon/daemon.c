@@ -35,7 +35,7 @@ struct daemon {
 	struct worker **workers;
 	_Atomic int64_t live_total;
 	size_t n_adopting,
-	    n_drained;	       /* workers that have it to do, have done */
+	    n_drained;	/* workers that have it to do, have done */
 	bool reloading; /* and not all workers have taken it over */
 	bool draining;
 };
@@ -134,8 +134,8 @@ on_adopted(void *owner, void *arg)
 	if (--d->n_adopting || !d->reloading)
 		return;
 	d->reloading = false;
-	log_notice("reloaded %s",
-	    d->path ? d->path : "nothing: there is no file");
+	log_notice(
+	    "reloaded %s", d->path ? d->path : "nothing: there is no file");
 }
 
 /* --- signals ------------------------------------------------------- */
