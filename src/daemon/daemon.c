@@ -34,9 +34,9 @@ struct daemon {
 	struct worker_shared shared;
 	struct worker **workers;
 	_Atomic int64_t live_total;
-	size_t n_adopting,
-	    n_drained;	/* workers that have it to do, have done */
-	bool reloading; /* and not all workers have taken it over */
+	size_t n_adopting; /* workers that have yet to take a conf over */
+	size_t n_drained;  /* those without a flow, in the drain */
+	bool reloading;	   /* and not all workers have taken it over */
 	bool draining;
 };
 

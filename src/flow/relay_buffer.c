@@ -13,24 +13,13 @@
 #include <sys/socket.h>
 
 #include "flow/relay.h"
+#include "flow/step.h"
 
 /* Bytes a lane may read before other flows get their turn. */
 #define BUDGET (4 * RELAY_SCRATCH)
 
 /* A shorter read belongs to a conversation, not to a bulk transfer. */
 #define SMALL_READ 4096
-
-enum step {
-	STEP_ON,   /* go on with this lane */
-	STEP_WAIT, /* an edge will come */
-	STEP_GONE, /* the relay is over, or has another engine */
-};
-
-static enum step
-wait_unless(bool gone)
-{
-	return gone ? STEP_GONE : STEP_WAIT;
-}
 
 static bool
 would_block(void)
@@ -50,10 +39,10 @@ flush(struct relay *relay, struct lane *lane)
 		return STEP_ON; /* there may be room to read */
 	}
 	if (n < 0)
-		return wait_unless(relay_write_failed(relay, lane, -errno));
+		return step_unless(relay_write_failed(relay, lane, -errno));
 	relay_moved(relay, lane, (size_t)n);
 	if (!relay_held(lane) && lane->ended)
-		return wait_unless(relay_lane_finished(relay, lane));
+		return step_unless(relay_lane_finished(relay, lane));
 	return STEP_ON;
 }
 
@@ -87,7 +76,7 @@ deliver(struct relay *relay, struct lane *lane, const char *data, size_t n,
 		sent =
 		    send(to->fd, data, n, MSG_NOSIGNAL | (last ? MSG_MORE : 0));
 		if (sent < 0 && !would_block())
-			return wait_unless(
+			return step_unless(
 			    relay_write_failed(relay, lane, -errno));
 		if (sent > 0)
 			relay_moved(relay, lane, (size_t)sent);
@@ -127,7 +116,7 @@ take(struct relay *relay, struct lane *lane, size_t room, size_t n)
 	count_burst(relay, lane, n);
 	step = deliver(relay, lane, relay->shared->scratch, n, last);
 	if (last && step != STEP_GONE && !lane->ended)
-		return wait_unless(relay_lane_ended(relay, lane));
+		return step_unless(relay_lane_ended(relay, lane));
 	return step;
 }
 
@@ -145,7 +134,7 @@ fill(struct relay *relay, struct lane *lane, size_t room)
 	if (n < 0 && errno == EAGAIN)
 		return STEP_WAIT;
 	/* An error that a write has taken away reads as an end. */
-	return wait_unless(n ? relay_read_failed(relay, lane, -errno)
+	return step_unless(n ? relay_read_failed(relay, lane, -errno)
 			     : relay_lane_ended(relay, lane));
 }
 

@@ -12,6 +12,7 @@
 #include "base/sock.h"
 #include "flow/pipe_pool.h"
 #include "flow/relay.h"
+#include "flow/step.h"
 
 /* Bytes a lane may move before other flows get their turn. */
 #define BUDGET (1 << 20)
@@ -23,18 +24,6 @@
 
 /* Atomic in any pipe that is empty: pipe(7), PIPE_BUF. */
 #define URGENT_MOST 4096
-
-enum step {
-	STEP_ON,   /* go on with this lane */
-	STEP_WAIT, /* an edge will come */
-	STEP_GONE, /* the relay is over, or has another engine */
-};
-
-static enum step
-wait_unless(bool gone)
-{
-	return gone ? STEP_GONE : STEP_WAIT;
-}
 
 static void
 give_back(struct relay *relay, struct lane *lane)
@@ -101,7 +90,7 @@ read_urgent(struct relay *relay, struct lane *lane)
 	if (n > 0)
 		n = write(lane->pipe->in, scratch, (size_t)n);
 	if (n <= 0)
-		return wait_unless(
+		return step_unless(
 		    relay_read_failed(relay, lane, n ? -errno : -ECONNRESET));
 	lane->pipe->held = (size_t)n;
 	return STEP_ON;
@@ -113,7 +102,7 @@ fail_fill(struct relay *relay, struct lane *lane, int err)
 	if (err == EINVAL || err == ENOSYS)
 		return fall_back(relay, 0);
 	lane_from(relay, lane)->readable = false;
-	return wait_unless(relay_read_failed(relay, lane, -err));
+	return step_unless(relay_read_failed(relay, lane, -err));
 }
 
 /* Fills the empty pipe of LANE. */
@@ -138,7 +127,7 @@ fill(struct relay *relay, struct lane *lane)
 	if ((!n || from->urgent) && sock_at_mark(from->fd))
 		return read_urgent(relay, lane);
 	from->readable = false;
-	return n ? STEP_WAIT : wait_unless(relay_lane_ended(relay, lane));
+	return n ? STEP_WAIT : step_unless(relay_lane_ended(relay, lane));
 }
 
 /* Empties the pipe of LANE as far as the socket takes it. */
@@ -159,12 +148,12 @@ empty(struct relay *relay, struct lane *lane)
 		int err = n ? -errno : -EPIPE;
 
 		give_back(relay, lane);
-		return wait_unless(relay_write_failed(relay, lane, err));
+		return step_unless(relay_write_failed(relay, lane, err));
 	}
 	p->held -= (size_t)n;
 	relay_moved(relay, lane, (size_t)n);
 	if (!p->held && lane->ended)
-		return wait_unless(relay_lane_finished(relay, lane));
+		return step_unless(relay_lane_finished(relay, lane));
 	return STEP_ON;
 }
 
