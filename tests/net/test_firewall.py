@@ -52,14 +52,15 @@ def test_time_wait_reuse(unatatp, peers, rules, family):
     times = []
     for _ in range(8):
         started = time.monotonic()
-        client = peers.connect(listener, places.CLIENT[family], 23456)
+        # A port that no other client is given (lab: from 10000 on).
+        client = peers.connect(listener, places.CLIENT[family], 9456)
         times.append(time.monotonic() - started)
         server, _ = peers.accept(listener)
         # The server ends first, so that the gateway keeps the TIME_WAIT.
         server.close()
         assert recv_to_end(client) == (b"", "fin")
         client.close()
-        eventually(lambda: any("TIME-WAIT" in line and ":23456" in line
+        eventually(lambda: any("TIME-WAIT" in line and ":9456" in line
                                for line in peers.lab.sockets("-a")),
                    what="the gateway's socket is in TIME_WAIT")
     assert sorted(times[1:])[2] < 0.005, times
