@@ -187,32 +187,9 @@ close_leg(struct leg *leg, bool reset)
 	leg->fd = -1;
 }
 
-void
-flow_close(struct flow *flow, enum ending ending)
-{
-	struct flow_set *set = flow->set;
-	struct relay *relay = &flow->relay;
-	bool reset = ending_resets(ending);
-
-	flow_enter(flow, FLOW_CLOSED);
-	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
-		flow_log(flow, ending);
-	/* Counted before a peer can see it. */
-	stats_add(&set->stats.flows_ended, 1);
-	stats_add(&set->stats.endings[ending], 1);
-	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
-	stats_add(&set->stats.bytes_down, relay->lanes[RELAY_DOWN].bytes);
-	event_del(&flow->timer);
-	relay_stop(relay);
-	close_leg(&relay->legs[RELAY_CLIENT], reset);
-	close_leg(&relay->legs[RELAY_SERVER], reset);
-	set->n_live--;
-	atomic_fetch_sub_explicit(set->live_total, 1, memory_order_relaxed);
-	poller_again(set->poller, &set->reaper);
-}
-
-void
-flow_log(struct flow *flow, enum ending ending)
+/* Writes the flow's line, while its legs still stand. */
+static void
+log_end(struct flow *flow, enum ending ending)
 {
 	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
 	char client_cc[SOCK_CONGESTION_MAX], server_cc[SOCK_CONGESTION_MAX];
@@ -236,6 +213,30 @@ flow_log(struct flow *flow, enum ending ending)
 		    : 0),
 	    *client_cc ? client_cc : "-", *server_cc ? server_cc : "-",
 	    client.rtt_us, client.retransmits, ending_word(ending));
+}
+
+void
+flow_close(struct flow *flow, enum ending ending)
+{
+	struct flow_set *set = flow->set;
+	struct relay *relay = &flow->relay;
+	bool reset = ending_resets(ending);
+
+	flow_enter(flow, FLOW_CLOSED);
+	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
+		log_end(flow, ending);
+	/* Counted before a peer can see it. */
+	stats_add(&set->stats.flows_ended, 1);
+	stats_add(&set->stats.endings[ending], 1);
+	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
+	stats_add(&set->stats.bytes_down, relay->lanes[RELAY_DOWN].bytes);
+	event_del(&flow->timer);
+	relay_stop(relay);
+	close_leg(&relay->legs[RELAY_CLIENT], reset);
+	close_leg(&relay->legs[RELAY_SERVER], reset);
+	set->n_live--;
+	atomic_fetch_sub_explicit(set->live_total, 1, memory_order_relaxed);
+	poller_again(set->poller, &set->reaper);
 }
 
 static void

@@ -102,7 +102,4 @@ void flow_arm(struct flow *flow);
  */
 void flow_close(struct flow *flow, enum ending ending);
 
-/* Writes the flow's line, while its legs still stand. */
-void flow_log(struct flow *flow, enum ending ending);
-
 #endif

@@ -186,11 +186,12 @@ dial_ending(int err)
 	}
 }
 
-/* True for a source that no interface has, which the kernel refuses. */
+/* True when ERR is the kernel's word for a source that is not ours. */
 static bool
-is_foreign(const struct flow_set *set, const struct addr *source)
+is_foreign(const struct flow_set *set, const struct addr *source, int err)
 {
-	return source && !localaddr_has(set->local, source);
+	return (err == -EINVAL || err == -ENETUNREACH) && source &&
+	    !localaddr_has(set->local, source);
 }
 
 /* Starts to connect. ENDING_COUNT when under way. */
@@ -219,8 +220,8 @@ dial(struct flow *flow, const struct policy *policy)
 		how.congestion_error))
 		return ENDING_CONGESTION;
 	if (fd < 0)
-		return is_foreign(flow->set, how.source) ? ENDING_SOURCE
-							 : dial_ending(fd);
+		return is_foreign(flow->set, how.source, fd) ? ENDING_SOURCE
+							     : dial_ending(fd);
 	leg->entry.on_ready = flow_on_connected;
 	if (poller_add(flow->set->poller, fd, &leg->entry, POLLER_STREAM))
 		return ENDING_RESOURCES;
