@@ -40,8 +40,9 @@ libunatatp_a_SOURCES = \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
-	src/cmd/cmd.h \
 	src/cmd/check.c \
+	src/cmd/command.c src/cmd/command.h \
+	src/cmd/help.c src/cmd/help.h \
 	src/cmd/run.c
 
 sbin_PROGRAMS += unatatp

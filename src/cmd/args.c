@@ -6,51 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/cmd.h"
+#include "cmd/command.h"
+#include "cmd/help.h"
 #include "config.h"
 
-enum { OPT_BIND_IPV4 = 256, OPT_BIND_IPV6, OPT_VERBOSE, OPT_PRINT };
-
-static const struct option options[] = {
-	{ "config", required_argument, NULL, 'c' },
-	{ "port", required_argument, NULL, 'p' },
-	{ "congestion", required_argument, NULL, 'C' },
-	{ "daemon", no_argument, NULL, 'd' },
-	{ "bind_ipv4", required_argument, NULL, OPT_BIND_IPV4 },
-	{ "bind_ipv6_prefix", required_argument, NULL, OPT_BIND_IPV6 },
-	{ "verbose", required_argument, NULL, OPT_VERBOSE },
-	{ "print", no_argument, NULL, OPT_PRINT },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ 0 },
-};
-
-static const char help[] =
-    "unatatp - a transparent TCP proxy for Linux gateways\n"
-    "\n"
-    "usage: unatatp [run] [-c FILE] [-p PORT] [-C ALGO] [-d] [-v]...\n"
-    "       unatatp check [-c FILE] [--print]\n"
-    "       unatatp --version | --help\n"
-    "\n"
-    "  -c FILE       configuration (" CONF_DEFAULT_PATH ", else built in)\n"
-    "  -p PORT       listen on PORT in place of the file's ports\n"
-    "  -C ALGO       congestion control of both legs of every policy\n"
-    "  -d            go to the background and log to syslog\n"
-    "  -v            say more; again for more still\n"
-    "  -t            same as check\n"
-    "  -bind_ipv4 ADDRESS, -bind_ipv6_prefix PREFIX\n"
-    "                where the default policy's connections come from\n"
-    "\n"
-    "Signals: HUP reloads, USR1 logs counters, TERM and INT drain and end.\n"
-    "Manuals: unatatp(8), unatatp.conf(5)\n";
-
-static int
-mistake(const char *what, const char *value)
-{
-	fprintf(
-	    stderr, "unatatp: %s \"%s\" (try unatatp --help)\n", what, value);
-	return CMD_USAGE;
-}
+/* What getopt says for a row that has no letter: this plus its place. */
+#define LONG_ONLY 256
 
 /* A whole number from LOW to HIGH; -1 when TEXT is none. */
 static long
@@ -65,94 +26,230 @@ number(const char *text, long low, long high)
 }
 
 static bool
-is_ipv4(const char *text)
+take_config(struct args *args, char *value)
 {
-	struct addr a;
-
-	return !addr_parse(&a, text, 0) && a.sa.sa_family == AF_INET;
+	args->path = value;
+	return true;
 }
 
 static bool
-is_ipv6_prefix(const char *text)
+take_port(struct args *args, char *value)
+{
+	long port = number(value, 1, 65535);
+
+	args->over.port = (uint16_t)port;
+	return port > 0;
+}
+
+static bool
+take_congestion(struct args *args, char *value)
+{
+	args->over.congestion = value;
+	return true;
+}
+
+static bool
+take_background(struct args *args, char *value)
+{
+	(void)value;
+	args->background = true;
+	return true;
+}
+
+static bool
+take_v(struct args *args, char *value)
+{
+	(void)value;
+	args->over.verbose++;
+	return true;
+}
+
+static bool
+take_verbose(struct args *args, char *value)
+{
+	args->over.verbose = (int)number(value, 0, 9);
+	return args->over.verbose >= 0;
+}
+
+static bool
+take_check(struct args *args, char *value)
+{
+	(void)value;
+	args->check = true;
+	return true;
+}
+
+static bool
+take_print(struct args *args, char *value)
+{
+	(void)value;
+	args->print = true;
+	return true;
+}
+
+static bool
+take_bind_ipv4(struct args *args, char *value)
+{
+	struct addr a;
+
+	args->over.bind_ipv4 = value;
+	return !addr_parse(&a, value, 0) && a.sa.sa_family == AF_INET;
+}
+
+static bool
+take_bind_ipv6(struct args *args, char *value)
 {
 	struct prefix p;
 
-	return prefix_parse(&p, text) == PREFIX_OK && p.family == AF_INET6;
+	args->over.bind_ipv6_prefix = value;
+	return prefix_parse(&p, value) == PREFIX_OK && p.family == AF_INET6;
+}
+
+static bool
+take_help(struct args *args, char *value)
+{
+	(void)args;
+	(void)value;
+	help_print();
+	exit(COMMAND_GOOD);
+}
+
+static bool
+take_version(struct args *args, char *value)
+{
+	(void)args;
+	(void)value;
+	puts(PACKAGE_STRING);
+	exit(COMMAND_GOOD);
+}
+
+/* clang-format off */
+const struct args_row args_rows[] = {
+	{ ARGS_CONFIG, 'c', "config", ARGS_FILE, NULL, take_config,
+	    "configuration (" CONF_DEFAULT_PATH ", else built in)" },
+	{ ARGS_PORT, 'p', "port", ARGS_NUMBER, "port", take_port,
+	    "listen on this port in place of the file's" },
+	{ ARGS_CONGESTION, 'C', "congestion", ARGS_ALGORITHM, NULL,
+	    take_congestion,
+	    "congestion control of both legs of every policy" },
+	{ ARGS_BACKGROUND, 'd', "daemon", ARGS_NOTHING, NULL, take_background,
+	    "go to the background and log to syslog" },
+	{ ARGS_VERBOSE, 'v', NULL, ARGS_NOTHING, NULL, take_v,
+	    "say more; again for more still" },
+	{ ARGS_CHECK, 't', NULL, ARGS_NOTHING, NULL, take_check,
+	    "same as check" },
+	{ ARGS_PRINT, '\0', "print", ARGS_NOTHING, NULL, take_print,
+	    "print the effective configuration" },
+	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
+	    "print this and exit" },
+	{ 0, 'V', "version", ARGS_NOTHING, NULL, take_version,
+	    "print the version and exit" },
+	{ ARGS_BIND_IPV4, '\0', "bind_ipv4", ARGS_ADDRESS, "IPv4 address",
+	    take_bind_ipv4, NULL },
+	{ ARGS_BIND_IPV6, '\0', "bind_ipv6_prefix", ARGS_ADDRESS,
+	    "IPv6 prefix", take_bind_ipv6, NULL },
+	{ ARGS_VERBOSE, '\0', "verbose", ARGS_NUMBER, "level", take_verbose,
+	    NULL },
+};
+/* clang-format on */
+const size_t args_count = sizeof(args_rows) / sizeof(*args_rows);
+
+#define ROWS (sizeof(args_rows) / sizeof(*args_rows))
+
+bool
+args_accepts(const struct command *command, const struct args_row *row)
+{
+	return !row->option || command->options & row->option;
+}
+
+/* Both forms of COMMAND's options, as getopt wants them. */
+static void
+fill_getopt(const struct command *command, char letters[2 * ROWS + 1],
+    struct option longs[ROWS + 1])
+{
+	for (size_t i = 0; i < ROWS; i++) {
+		const struct args_row *row = &args_rows[i];
+
+		if (!args_accepts(command, row))
+			continue;
+		if (row->letter)
+			*letters++ = row->letter;
+		if (row->letter && row->value)
+			*letters++ = ':';
+		if (row->name)
+			*longs++ = (struct option){ row->name, !!row->value,
+				NULL, LONG_ONLY + (int)i };
+	}
+	*letters = '\0';
+	*longs = (struct option){ 0 };
+}
+
+static const struct args_row *
+find_row(int option)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (option == LONG_ONLY + (int)i ||
+		    (option == args_rows[i].letter && option))
+			return &args_rows[i];
+	return NULL;
 }
 
 static int
-take(struct args *args, int option, char *value)
+mistake(const char *what, const char *value)
 {
-	struct conf_override *over = &args->over;
+	fprintf(
+	    stderr, "unatatp: %s \"%s\" (try unatatp --help)\n", what, value);
+	return COMMAND_USAGE;
+}
 
-	switch (option) {
-	case 'c':
-		args->path = value;
-		break;
-	case 'p':
-		if (number(value, 1, 65535) < 0)
-			return mistake("bad port", value);
-		over->port = (uint16_t)number(value, 1, 65535);
-		break;
-	case 'C':
-		over->congestion = value;
-		break;
-	case 'd':
-		args->background = true;
-		break;
-	case 'v':
-		over->verbose++;
-		break;
-	case 't':
-		args->check = true;
-		break;
-	case OPT_BIND_IPV4:
-		if (!is_ipv4(value))
-			return mistake("bad IPv4 address", value);
-		over->bind_ipv4 = value;
-		break;
-	case OPT_BIND_IPV6:
-		if (!is_ipv6_prefix(value))
-			return mistake("bad IPv6 prefix", value);
-		over->bind_ipv6_prefix = value;
-		break;
-	case OPT_VERBOSE:
-		if (number(value, 0, 9) < 0)
-			return mistake("bad level", value);
-		over->verbose = (int)number(value, 0, 9);
-		break;
-	case OPT_PRINT:
-		args->print = true;
-		break;
-	case 'h':
-		fputs(help, stdout);
-		return CMD_GOOD;
-	case 'V':
-		puts(PACKAGE_STRING);
-		return CMD_GOOD;
-	default: /* getopt has said what is wrong */
-		return CMD_USAGE;
+/* The verb of a command that has some. -1 to go on. */
+static int
+take_verb(
+    struct args *args, const struct command *command, int argc, char **argv)
+{
+	const char *const *verb = command->verbs;
+
+	if (verb && optind == argc) {
+		fprintf(stderr, "unatatp: %s what? (one of", command->name);
+		for (; *verb; verb++)
+			fprintf(stderr, " %s", *verb);
+		fprintf(stderr, "; try unatatp --help)\n");
+		return COMMAND_USAGE;
 	}
-	return -1;
+	while (verb && *verb && strcmp(*verb, argv[optind]))
+		verb++;
+	if (verb && *verb) {
+		args->verb = *verb;
+		optind++;
+	}
+	return optind < argc ? mistake("unexpected argument", argv[optind])
+			     : -1;
 }
 
 int
-args_read(struct args *args, int argc, char **argv)
+args_read(
+    struct args *args, const struct command *command, int argc, char **argv)
 {
+	char letters[2 * ROWS + 1];
+	struct option longs[ROWS + 1];
 	int option;
 
 	*args = (struct args){ 0 };
+	fill_getopt(command, letters, longs);
 	optind = 1;
 	/* "_only" also takes the single dash of the first unatatp. */
-	while ((option = getopt_long_only(
-		    argc, argv, "c:p:C:dvthV", options, NULL)) != -1) {
-		int status = take(args, option, optarg);
+	while ((option = getopt_long_only(argc, argv, letters, longs, NULL)) !=
+	    -1) {
+		const struct args_row *row = find_row(option);
+		char what[64];
 
-		if (status >= 0)
-			return status;
+		if (!row) /* getopt has said what is wrong */
+			return COMMAND_USAGE;
+		snprintf(what, sizeof(what), "bad %s",
+		    row->bad ? row->bad : row->name);
+		if (!row->take(args, optarg))
+			return mistake(what, optarg);
 	}
-	if (optind < argc)
-		return mistake("unexpected argument", argv[optind]);
 	args->path = conf_default_path(args->path);
-	return -1;
+	return take_verb(args, command, argc, argv);
 }

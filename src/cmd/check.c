@@ -2,8 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "cmd/args.h"
-#include "cmd/cmd.h"
+#include "cmd/command.h"
 
 static void
 on_finding(void *arg, enum conf_severity severity, const char *line)
@@ -26,11 +25,11 @@ static int
 print_effective(const struct conf *conf)
 {
 	struct evbuffer *out = evbuffer_new();
-	int status = CMD_GOOD;
+	int status = COMMAND_GOOD;
 
 	if (!out || conf_print(conf, out) || write_all(out)) {
 		perror("unatatp: cannot print the configuration");
-		status = CMD_FAILURE;
+		status = COMMAND_FAILURE;
 	}
 	if (out)
 		evbuffer_free(out);
@@ -45,28 +44,24 @@ print_summary(const char *path, const struct conf *conf, unsigned warnings)
 	    conf->n_policies == 1 ? "policy" : "policies", warnings,
 	    warnings == 1 ? "warning" : "warnings");
 	if (!fflush(stdout))
-		return CMD_GOOD;
+		return COMMAND_GOOD;
 	perror("unatatp: cannot write");
-	return CMD_FAILURE;
+	return COMMAND_FAILURE;
 }
 
 int
-cmd_check(int argc, char **argv)
+cmd_check(const struct args *args)
 {
 	struct conf_report report = { .emit = on_finding };
-	struct args args;
-	struct conf *conf;
-	int status = args_read(&args, argc, argv);
+	struct conf *conf = conf_read(args->path, &args->over, &report);
+	int status;
 
-	if (status >= 0)
-		return status;
-	conf = conf_read(args.path, &args.over, &report);
 	if (!conf)
-		return CMD_BAD_CONFIG;
-	if (args.print)
+		return COMMAND_BAD_CONFIG;
+	if (args->print)
 		status = print_effective(conf);
 	else
-		status = print_summary(args.path, conf, report.warnings);
+		status = print_summary(args->path, conf, report.warnings);
 	conf_unref(conf);
 	return status;
 }

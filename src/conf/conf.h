@@ -20,7 +20,9 @@ struct prefix_set;
 struct policy_index;
 struct conf_memory;
 
-enum conf_action { CONF_PROXY, CONF_REJECT };
+/* Bypass is for the firewall: a flow that comes here is proxied. */
+enum conf_action { CONF_PROXY, CONF_REJECT, CONF_BYPASS };
+enum conf_when_down { CONF_DOWN_FORWARD, CONF_DOWN_DROP };
 enum conf_missing { CONF_MISSING_WARN, CONF_MISSING_REJECT };
 enum conf_flow_log { CONF_FLOWS_OFF, CONF_FLOWS_SUMMARY };
 
@@ -59,6 +61,19 @@ struct policy {
 	} timeouts;
 };
 
+struct conf_interface {
+	char name[SOCK_INTERFACE_MAX];
+};
+
+/* What the firewall's rules and routes are made of. */
+struct conf_firewall {
+	struct conf_interface *interfaces; /* the clients' side */
+	size_t n_interfaces;
+	int64_t mark, mask; /* of a packet for us: mark within mask */
+	int64_t table;	    /* of the local route */
+	int64_t when_down;  /* enum conf_when_down */
+};
+
 struct conf {
 	struct addr *listens;
 	size_t n_listens;
@@ -81,6 +96,7 @@ struct conf {
 		int64_t flows;	/* enum conf_flow_log */
 		int64_t max_per_second;
 	} log;
+	struct conf_firewall firewall;
 	bool builtin; /* no file: what cannot listen is skipped */
 	_Atomic unsigned refs;
 };

@@ -94,6 +94,32 @@ reader_prefixes(struct reader *r, const struct option_row *row,
 	*reader_count(row, base) = used;
 }
 
+void
+reader_interfaces(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	size_t n = (size_t)config_setting_length(s), used = 0;
+	struct conf_interface *list;
+
+	if (!is_many(s)) {
+		reader_wrong_type(r, row, s);
+		return;
+	}
+	list = n ? reader_alloc(r, n, sizeof(*list)) : NULL;
+	for (size_t i = 0; list && i < n; i++) {
+		const config_setting_t *e = element(s, i);
+		const char *text = reader_string(e);
+
+		if (!text || !*text)
+			reader_wrong_type(r, row, e);
+		else if (reader_take_interface(
+			     r, reader_place(r, e), text, list[used].name))
+			used++;
+	}
+	*(struct conf_interface **)reader_field(row, base) = list;
+	*reader_count(row, base) = used;
+}
+
 /* Digits only, 1 to 65535; 0 when it is none. Moves *TEXT past them. */
 static uint16_t
 take_port(const char **text)

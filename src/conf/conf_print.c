@@ -174,6 +174,22 @@ print_prefixes(struct printer *p, const struct option_row *row,
 }
 
 static void
+print_interfaces(struct printer *p, const struct option_row *row,
+    const void *field, size_t n)
+{
+	const struct conf_interface *list =
+	    *(struct conf_interface *const *)field;
+
+	(void)row;
+	print(p, "[");
+	for (size_t i = 0; i < n; i++) {
+		separate(p, i, n);
+		print_quoted(p, list[i].name);
+	}
+	print(p, " ]");
+}
+
+static void
 print_ports(struct printer *p, const struct option_row *row, const void *field,
     size_t n)
 {
@@ -305,6 +321,7 @@ static print_value *const printers[OPTION_TYPES] = {
 	[OPTION_NAME] = print_pointer,
 	[OPTION_CONGESTION] = print_congestion,
 	[OPTION_INTERFACE] = print_array,
+	[OPTION_INTERFACES] = print_interfaces,
 	[OPTION_ADDRESS] = print_address,
 	[OPTION_PREFIXES] = print_prefixes,
 	[OPTION_PORTS] = print_ports,

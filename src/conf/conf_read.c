@@ -18,6 +18,7 @@ static reader_value *const readers[OPTION_TYPES] = {
 	[OPTION_CONGESTION] = reader_congestion,
 	[OPTION_INTERFACE] = reader_interface,
 	[OPTION_ADDRESS] = reader_address,
+	[OPTION_INTERFACES] = reader_interfaces,
 	[OPTION_PREFIXES] = reader_prefixes,
 	[OPTION_PORTS] = reader_ports,
 	[OPTION_SOURCE] = reader_source,
@@ -282,6 +283,7 @@ complete(struct reader *r, const struct conf_override *over)
 		apply_override(r, over);
 	conf_check_names(r);
 	conf_check_user(r);
+	conf_check_firewall(r);
 	if (r->report->errors)
 		return 0;
 	err = policy_index_build(conf);

@@ -302,22 +302,33 @@ reader_congestion(struct reader *r, const struct option_row *row,
 		reader_wrong_type(r, row, s);
 }
 
+/* What the kernel's dev_valid_name() takes. */
+bool
+reader_take_interface(struct reader *r, struct report_place at,
+    const char *text, char field[SOCK_INTERFACE_MAX])
+{
+	if (strlen(text) >= SOCK_INTERFACE_MAX ||
+	    strpbrk(text, "/: \t\n\v\f\r") || !strcmp(text, ".") ||
+	    !strcmp(text, "..")) {
+		report_error(r->report, at,
+		    "\"%s\" is no name of an interface (15 characters at "
+		    "most, none of them blank, \"/\" or \":\")",
+		    text);
+		return false;
+	}
+	strcpy(field, text);
+	return true;
+}
+
 void
 reader_interface(struct reader *r, const struct option_row *row,
     const config_setting_t *s, void *base)
 {
 	const char *text = reader_string(s);
 
-	/* What the kernel's dev_valid_name() takes. */
-	if (!text)
-		reader_wrong_type(r, row, s);
-	else if (strlen(text) >= SOCK_INTERFACE_MAX ||
-	    strpbrk(text, "/: \t\n\v\f\r") || !strcmp(text, ".") ||
-	    !strcmp(text, ".."))
-		reader_error(r, s,
-		    "\"%s\" is no name of an interface (15 characters at "
-		    "most, none of them blank, \"/\" or \":\")",
-		    text);
+	if (text)
+		reader_take_interface(
+		    r, reader_place(r, s), text, reader_field(row, base));
 	else
-		strcpy(reader_field(row, base), text);
+		reader_wrong_type(r, row, s);
 }

@@ -8,7 +8,12 @@
 
 /* clang-format off */
 static const struct option_word actions[] = {
-	{ "proxy", CONF_PROXY }, { "reject", CONF_REJECT }, { NULL, 0 }
+	{ "proxy", CONF_PROXY }, { "reject", CONF_REJECT },
+	{ "bypass", CONF_BYPASS }, { NULL, 0 }
+};
+static const struct option_word when_downs[] = {
+	{ "forward", CONF_DOWN_FORWARD }, { "drop", CONF_DOWN_DROP },
+	{ NULL, 0 }
 };
 static const struct option_word missings[] = {
 	{ "warn", CONF_MISSING_WARN }, { "reject", CONF_MISSING_REJECT },
@@ -64,6 +69,8 @@ ROW(TOP, USER, "user", conf, user, "unatatp", 0, 0, OPTION_RESTART,
 GROUP(TOP, "limits", 0, LIMITS, "What the whole daemon may use."),
 GROUP(TOP, "timeouts", 0, TIMEOUTS, "Times of the whole daemon."),
 GROUP(TOP, "log", 0, LOG, "What is logged, and where to."),
+GROUP(TOP, "firewall", offsetof(struct conf, firewall), FIREWALL,
+    "The rules that \"unatatp firewall\" makes."),
 LIST(TOP, POLICIES, "policies", conf, policies, "( )",
     "How to treat which flows; the first that matches decides."),
 
@@ -87,6 +94,17 @@ WORDS(LOG, "flows", conf, log.flows, "summary", flow_logs, 0,
 ROW(LOG, INT, "max_per_second", conf, log.max_per_second, "50", 0, 1000000, 0,
     "Lines a second about flows; the rest is counted. 0: no limit."),
 
+LIST(FIREWALL, INTERFACES, "interfaces", conf_firewall, interfaces, "[ ]",
+    "Where the clients are: \"wg0\"; \"firewall up\" wants one at least."),
+ROW(FIREWALL, INT, "mark", conf_firewall, mark, "0x100", 1, UINT32_MAX,
+    OPTION_HEX, "The mark of a packet that is for unatatp."),
+ROW(FIREWALL, INT, "mask", conf_firewall, mask, "0xf00", 1, UINT32_MAX,
+    OPTION_HEX, "The bits of the mark that are unatatp's to change."),
+ROW(FIREWALL, INT, "table", conf_firewall, table, "100", 1, UINT32_MAX, 0,
+    "The routing table that delivers such packets here."),
+WORDS(FIREWALL, "when_down", conf_firewall, when_down, "forward", when_downs, 0,
+    "New flows while unatatp is not running: forward, or drop."),
+
 ROW(POLICY, NAME, "name", policy, name, NULL, 0, 0, 0,
     "How logs and counters call it; required."),
 LIST(POLICY, PREFIXES, "sources", policy, sources, "[ ]",
@@ -96,7 +114,7 @@ LIST(POLICY, PREFIXES, "destinations", policy, destinations, "[ ]",
 LIST(POLICY, PORTS, "ports", policy, ports, "[ ]",
     "Destination ports it is for: \"443\", \"8000-8999\"; empty: any."),
 WORDS(POLICY, "action", policy, action, "proxy", actions, 0,
-    "proxy, or reject: reset the connection."),
+    "proxy; reject: reset it; bypass: the firewall leaves it alone."),
 ROW(POLICY, BOOL, "allow_local", policy, allow_local, "false", 0, 0, 0,
     "true: may dial this machine, link-local and multicast."),
 ROW(POLICY, SOURCE, "source", policy, source, "gateway", 0, 0, 0,
@@ -178,6 +196,7 @@ static const struct {
 		true, NULL },
 	[OPTION_INTERFACE] = { "the name of an interface in quotes", true,
 		NULL },
+	[OPTION_INTERFACES] = { "a list such as [ \"wg0\" ]", false, NULL },
 	[OPTION_ADDRESS] = { "an address in quotes", true, NULL },
 	[OPTION_PREFIXES] = { "a list such as [ \"192.0.2.0/24\" ]", false,
 		NULL },
@@ -197,6 +216,7 @@ static const char *const places[OPTION_SCOPES] = {
 	[OPTION_IN_LIMITS] = "in \"limits\"",
 	[OPTION_IN_TIMEOUTS] = "in \"timeouts\" at the top level",
 	[OPTION_IN_LOG] = "in \"log\"",
+	[OPTION_IN_FIREWALL] = "in \"firewall\"",
 	[OPTION_IN_POLICY] = "in a policy",
 	[OPTION_IN_LEG] = "in \"client\" or \"server\" of a policy",
 	[OPTION_IN_POLICY_TIMEOUTS] = "in \"timeouts\" of a policy",

@@ -19,6 +19,7 @@ enum option_scope {
 	OPTION_IN_LIMITS,	   /* struct conf */
 	OPTION_IN_TIMEOUTS,	   /* struct conf */
 	OPTION_IN_LOG,		   /* struct conf */
+	OPTION_IN_FIREWALL,	   /* struct conf_firewall */
 	OPTION_IN_POLICY,	   /* struct policy */
 	OPTION_IN_LEG,		   /* struct sock_options */
 	OPTION_IN_POLICY_TIMEOUTS, /* struct policy */
@@ -43,6 +44,7 @@ enum option_type {
 	OPTION_NAME,	   /* const char * that lives for ever */
 	OPTION_CONGESTION, /* char[SOCK_CONGESTION_MAX] */
 	OPTION_INTERFACE,  /* char[SOCK_INTERFACE_MAX] */
+	OPTION_INTERFACES, /* struct conf_interface *, with a count */
 	OPTION_ADDRESS,	   /* struct addr */
 	OPTION_PREFIXES,   /* struct prefix *, with a count */
 	OPTION_PORTS,	   /* struct conf_ports *, with a count */

@@ -59,7 +59,8 @@ typedef void reader_value(struct reader *r, const struct option_row *row,
 
 reader_value reader_bool, reader_int, reader_united, reader_word, reader_user,
     reader_name, reader_congestion, reader_interface;
-reader_value reader_address, reader_prefixes, reader_ports, reader_source;
+reader_value reader_interfaces, reader_address, reader_prefixes, reader_ports,
+    reader_source;
 reader_value reader_group, reader_listens, reader_policies;
 
 /* The field of ROW in BASE, and the count beside it. */
@@ -75,11 +76,13 @@ reader_count(const struct option_row *row, void *base)
 	return (size_t *)(void *)((char *)base + row->count);
 }
 
-/* TEXT, found at AT, as an algorithm, a prefix, a source. False: reported. */
+/* TEXT, found at AT, as an algorithm, a prefix and so on. False: reported. */
 bool reader_take_algorithm(struct reader *r, struct report_place at,
     const char *text, char field[SOCK_CONGESTION_MAX]);
 bool reader_take_prefix(struct reader *r, struct report_place at,
     const char *text, struct prefix *p);
+bool reader_take_interface(struct reader *r, struct report_place at,
+    const char *text, char field[SOCK_INTERFACE_MAX]);
 bool reader_take_source(struct reader *r, struct report_place at,
     const char *text, struct conf_source *source);
 
@@ -87,5 +90,6 @@ bool reader_take_source(struct reader *r, struct report_place at,
 void conf_check_names(struct reader *r);
 void conf_check_user(struct reader *r);
 void conf_check_reach(struct reader *r);
+void conf_check_firewall(struct reader *r);
 
 #endif

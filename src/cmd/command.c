@@ -1,0 +1,52 @@
+#include "cmd/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OVERRIDES                                                      \
+	(ARGS_PORT | ARGS_CONGESTION | ARGS_VERBOSE | ARGS_BIND_IPV4 | \
+	    ARGS_BIND_IPV6)
+
+const struct command commands[] = {
+	{ "run", cmd_run,
+	    ARGS_CONFIG | OVERRIDES | ARGS_BACKGROUND | ARGS_CHECK | ARGS_PRINT,
+	    NULL, "serve until told to end (what no command means)" },
+	{ "check", cmd_check, ARGS_CONFIG | OVERRIDES | ARGS_PRINT, NULL,
+	    "report every mistake in the configuration" },
+	{ 0 },
+};
+
+const struct command *
+command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (!strcmp(c->name, name))
+			return c;
+	return NULL;
+}
+
+int
+command_main(int argc, char **argv)
+{
+	const struct command *command = commands;
+	struct args args;
+	int status;
+
+	/* Without a subcommand it is `run`, as it was in the beginning. */
+	if (argc > 1 && argv[1][0] != '-') {
+		command = command_find(argv[1]);
+		if (!command) {
+			fprintf(stderr,
+			    "unatatp: no subcommand \"%s\" (try unatatp "
+			    "--help)\n",
+			    argv[1]);
+			return COMMAND_USAGE;
+		}
+		/* getopt's messages begin with the program's name. */
+		argv[1] = argv[0];
+		argc--;
+		argv++;
+	}
+	status = args_read(&args, command, argc, argv);
+	return status >= 0 ? status : command->run(&args);
+}
