@@ -10,6 +10,7 @@ libunatatp_a_SOURCES = \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
 	src/base/sock_options.c \
+	src/base/spawn.c src/base/spawn.h \
 	src/conf/conf.c src/conf/conf.h \
 	src/conf/conf_check.c \
 	src/conf/conf_lists.c \

@@ -9,7 +9,8 @@ unit_tests = \
 	tests/unit/test_policy \
 	tests/unit/test_poller \
 	tests/unit/test_prefix_set \
-	tests/unit/test_relay
+	tests/unit/test_relay \
+	tests/unit/test_spawn
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
@@ -35,6 +36,8 @@ tests_unit_test_prefix_set_SOURCES = tests/unit/test_prefix_set.c \
 tests_unit_test_prefix_set_LDADD = $(unit_libs)
 tests_unit_test_relay_SOURCES = tests/unit/test_relay.c
 tests_unit_test_relay_LDADD = $(unit_libs)
+tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c
+tests_unit_test_spawn_LDADD = $(unit_libs)
 else
 TESTS += tests/unit/CMOCKA-IS-MISSING
 endif
