@@ -8,6 +8,9 @@ EXTRA_DIST += \
 	README.md \
 	contrib/HACKING \
 	contrib/gateway.nft \
+	contrib/keepalived/health \
+	contrib/keepalived/keepalived.conf \
+	contrib/keepalived/unatatp.service.conf \
 	contrib/pre-commit \
 	contrib/quickstart \
 	contrib/sysctl.d/50-unatatp.conf \

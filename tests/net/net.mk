@@ -17,6 +17,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_firewall.py \
 	tests/net/test_guard.py \
 	tests/net/test_half_close.py \
+	tests/net/test_keepalived.py \
 	tests/net/test_log.py \
 	tests/net/test_options.py \
 	tests/net/test_policy.py \
