@@ -26,8 +26,12 @@ enum conf_when_down { CONF_DOWN_FORWARD, CONF_DOWN_DROP };
 enum conf_missing { CONF_MISSING_WARN, CONF_MISSING_REJECT };
 enum conf_flow_log { CONF_FLOWS_OFF, CONF_FLOWS_SUMMARY };
 
+/* What of the client's own address the server sees. */
+enum conf_client { CONF_CLIENT_NONE, CONF_CLIENT_ADDRESS, CONF_CLIENT_PORT };
+
 /* Where a policy's dialled sockets come from, one choice a family. */
 struct conf_source {
+	enum conf_client client; /* unless NONE, the rest is empty */
 	bool has[2];		 /* [0] IPv4, [1] IPv6; false: the gateway's */
 	struct prefix prefix[2]; /* full length: that address; else a map */
 };

@@ -250,6 +250,17 @@ reader_take_source(struct reader *r, struct report_place at, const char *text,
 	return true;
 }
 
+/* The words that stand for the client's own address. */
+static bool
+take_client(const char *text, struct conf_source *source)
+{
+	if (!strcmp(text, "clientip"))
+		source->client = CONF_CLIENT_ADDRESS;
+	else if (!strcmp(text, "client"))
+		source->client = CONF_CLIENT_PORT;
+	return source->client != CONF_CLIENT_NONE;
+}
+
 void
 reader_source(struct reader *r, const struct option_row *row,
     const config_setting_t *s, void *base)
@@ -258,7 +269,7 @@ reader_source(struct reader *r, const struct option_row *row,
 	struct conf_source source = { 0 };
 	size_t n = is_many(s) ? (size_t)config_setting_length(s) : 0;
 
-	if (text && strcmp(text, "gateway"))
+	if (text && strcmp(text, "gateway") && !take_client(text, &source))
 		reader_take_source(r, reader_place(r, s), text, &source);
 	if (!text && !n)
 		reader_wrong_type(r, row, s);

@@ -211,6 +211,11 @@ static void
 print_source(struct printer *p, const struct option_row *row, const void *field,
     size_t n)
 {
+	static const char *const no_prefix[] = {
+		[CONF_CLIENT_NONE] = "gateway",
+		[CONF_CLIENT_ADDRESS] = "clientip",
+		[CONF_CLIENT_PORT] = "client",
+	};
 	const struct conf_source *source = field;
 	size_t count = (size_t)source->has[0] + source->has[1], printed = 0;
 	char text[PREFIX_TEXT_MAX];
@@ -218,7 +223,7 @@ print_source(struct printer *p, const struct option_row *row, const void *field,
 	(void)row;
 	(void)n;
 	if (!count) {
-		print(p, "\"gateway\"");
+		print(p, "\"%s\"", no_prefix[source->client]);
 		return;
 	}
 	print(p, "%s", count > 1 ? "[ " : "");

@@ -217,6 +217,7 @@ override_source(struct conf *conf, size_t family, struct prefix prefix)
 
 		if (p->name != conf->fallback.name)
 			continue;
+		p->source.client = CONF_CLIENT_NONE;
 		p->source.has[family] = true;
 		p->source.prefix[family] = prefix;
 	}

@@ -202,8 +202,8 @@ static const struct {
 		NULL },
 	[OPTION_PORTS] = { "a list such as [ \"80\", \"8000-8999\" ]", false,
 		NULL },
-	[OPTION_SOURCE] = { "\"gateway\", an address, a prefix, or a list of"
-		" two of these", true, NULL },
+	[OPTION_SOURCE] = { "\"gateway\", \"clientip\", \"client\", an address, a"
+		" prefix, or a list of two prefixes", true, NULL },
 	[OPTION_GROUP] = { "a group in braces { }", false, NULL },
 	[OPTION_LISTENS] = { "a list of groups ( { }, { } )", false, NULL },
 	[OPTION_POLICIES] = { "a list of groups ( { }, { } )", false, NULL },

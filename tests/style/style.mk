@@ -1,6 +1,7 @@
 # Tests that read the source. They find it by $srcdir and end with 0, 1 or 77.
 style_tests = \
 	tests/style/endings \
+	tests/style/examples \
 	tests/style/format \
 	tests/style/guide \
 	tests/style/layers \
