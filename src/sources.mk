@@ -2,6 +2,7 @@ noinst_LIBRARIES += libunatatp.a
 libunatatp_a_SOURCES = \
 	src/base/addr.c src/base/addr.h \
 	src/base/clock.c src/base/clock.h \
+	src/base/control_client.c src/base/control_client.h \
 	src/base/file.c src/base/file.h \
 	src/base/localaddr.c src/base/localaddr.h \
 	src/base/log.c src/base/log.h \
@@ -10,6 +11,7 @@ libunatatp_a_SOURCES = \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
 	src/base/sock_options.c \
+	src/base/sock_unix.c src/base/sock_unix.h \
 	src/base/spawn.c src/base/spawn.h \
 	src/conf/conf.c src/conf/conf.h \
 	src/conf/conf_check.c \
@@ -52,4 +54,4 @@ libunatatp_a_SOURCES = \
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c
 unatatp_LDADD = libunatatp.a $(LIBEVENT_LIBS) $(LIBCONFIG_LIBS) \
-	$(LIBCAPNG_LIBS)
+	$(LIBCAPNG_LIBS) $(JANSSON_LIBS)
