@@ -51,10 +51,13 @@ libunatatp_a_SOURCES = \
 	src/daemon/state.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
+	src/cmd/ask.c src/cmd/ask.h \
 	src/cmd/check.c \
 	src/cmd/command.c src/cmd/command.h \
 	src/cmd/help.c src/cmd/help.h \
-	src/cmd/run.c
+	src/cmd/run.c \
+	src/cmd/show.c \
+	src/cmd/tell.c
 
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c
