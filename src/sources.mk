@@ -30,6 +30,7 @@ libunatatp_a_SOURCES = \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
 	src/flow/flow_open.c \
+	src/flow/flow_view.c src/flow/flow_view.h \
 	src/flow/listener.c src/flow/listener.h \
 	src/flow/pipe_pool.c src/flow/pipe_pool.h \
 	src/flow/relay.c src/flow/relay.h \
@@ -39,6 +40,7 @@ libunatatp_a_SOURCES = \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \
 	src/daemon/console.c src/daemon/console.h \
+	src/daemon/console_flows.c \
 	src/daemon/console_show.c \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_socket.c src/daemon/control_socket.h \
@@ -57,6 +59,7 @@ libunatatp_a_SOURCES = \
 	src/cmd/help.c src/cmd/help.h \
 	src/cmd/run.c \
 	src/cmd/show.c \
+	src/cmd/show_flow.c src/cmd/show_flow.h \
 	src/cmd/tell.c
 
 sbin_PROGRAMS += unatatp

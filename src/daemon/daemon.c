@@ -165,6 +165,7 @@ static void
 finish(struct daemon *d)
 {
 	console_free(d->console);
+	d->console = NULL;
 	control_socket_close(&d->socket);
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);

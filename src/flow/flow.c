@@ -110,7 +110,7 @@ flush_patience(const struct flow *flow)
 	int64_t ms;
 
 	sock_info(legs[legs[RELAY_CLIENT].failed].fd, &info);
-	ms = info.in_flight ? 3 * (int64_t)info.rto_us / 1000 : 0;
+	ms = info.unacked ? 3 * (int64_t)info.rto_us / 1000 : 0;
 	return ms > FLUSH_PATIENCE_MS ? ms : FLUSH_PATIENCE_MS;
 }
 
@@ -215,6 +215,18 @@ log_end(struct flow *flow, enum ending ending)
 	    client.rtt_us, client.retransmits, ending_word(ending));
 }
 
+/* Nobody is to look at FLOW any more. */
+static void
+leave_all(struct flow_set *set, struct flow *flow)
+{
+	struct flow_cursor *cursor;
+
+	LIST_FOREACH(cursor, &set->cursors, entry)
+		if (cursor->next == flow)
+			cursor->next = TAILQ_NEXT(flow, all);
+	TAILQ_REMOVE(&set->all, flow, all);
+}
+
 void
 flow_close(struct flow *flow, enum ending ending)
 {
@@ -223,6 +235,7 @@ flow_close(struct flow *flow, enum ending ending)
 	bool reset = ending_resets(ending);
 
 	flow_enter(flow, FLOW_CLOSED);
+	leave_all(set, flow);
 	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
 		log_end(flow, ending);
 	/* Counted before a peer can see it. */
@@ -262,12 +275,11 @@ flow_set_close(struct flow_set *set, uint64_t id, enum ending ending)
 {
 	struct flow *flow;
 
-	for (int i = 0; i < FLOW_CLOSED; i++)
-		TAILQ_FOREACH(flow, &set->lists[i], entry)
-			if (flow->id == id) {
-				flow_close(flow, ending);
-				return true;
-			}
+	TAILQ_FOREACH(flow, &set->all, all)
+		if (flow->id == id) {
+			flow_close(flow, ending);
+			return true;
+		}
 	return false;
 }
 
@@ -286,6 +298,8 @@ flow_set_init(struct flow_set *set)
 {
 	for (int i = 0; i < FLOW_STATES; i++)
 		TAILQ_INIT(&set->lists[i]);
+	TAILQ_INIT(&set->all);
+	LIST_INIT(&set->cursors);
 	set->poller = poller_new(set->base);
 	set->relays = (struct relay_shared){
 		.poller = set->poller,
