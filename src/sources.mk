@@ -27,6 +27,7 @@ libunatatp_a_SOURCES = \
 	src/conf/value.c src/conf/value.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
+	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
 	src/flow/listener.c src/flow/listener.h \
 	src/flow/pipe_pool.c src/flow/pipe_pool.h \
@@ -49,4 +50,4 @@ libunatatp_a_SOURCES = \
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c
 unatatp_LDADD = libunatatp.a $(LIBEVENT_LIBS) $(LIBCONFIG_LIBS) \
-	$(LIBCAPNG_LIBS)
+	$(LIBCAPNG_LIBS) $(JANSSON_LIBS)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "flow/flow_log.h"
 
 /* Flushing: how often to look, and how long without progress to wait. */
 #define FLUSH_CHECK_MS 10
@@ -187,34 +188,6 @@ close_leg(struct leg *leg, bool reset)
 	leg->fd = -1;
 }
 
-/* Writes the flow's line, while its legs still stand. */
-static void
-log_end(struct flow *flow, enum ending ending)
-{
-	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
-	char client_cc[SOCK_CONGESTION_MAX], server_cc[SOCK_CONGESTION_MAX];
-	const struct relay *relay = &flow->relay;
-	struct sock_info client;
-	int64_t now = clock_ms();
-
-	sock_info(relay->legs[RELAY_CLIENT].fd, &client);
-	sock_congestion(relay->legs[RELAY_CLIENT].fd, client_cc);
-	sock_congestion(relay->legs[RELAY_SERVER].fd, server_cc);
-	log_info("flow id=%llu policy=%s src=%s dst=%s up=%llu down=%llu "
-		 "ms=%lld connect_ms=%lld client_cc=%s server_cc=%s "
-		 "client_rtt_us=%u client_retrans=%u ending=%s",
-	    (unsigned long long)flow->id, flow->policy,
-	    addr_format(&flow->src, src), addr_format(&flow->dst, dst),
-	    (unsigned long long)relay->lanes[RELAY_UP].bytes,
-	    (unsigned long long)relay->lanes[RELAY_DOWN].bytes,
-	    (long long)(now - flow->opened_ms),
-	    (long long)(flow->connected_ms
-		    ? flow->connected_ms - flow->opened_ms
-		    : 0),
-	    *client_cc ? client_cc : "-", *server_cc ? server_cc : "-",
-	    client.rtt_us, client.retransmits, ending_word(ending));
-}
-
 void
 flow_close(struct flow *flow, enum ending ending)
 {
@@ -224,7 +197,8 @@ flow_close(struct flow *flow, enum ending ending)
 
 	flow_enter(flow, FLOW_CLOSED);
 	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
-		log_end(flow, ending);
+		flow_log_end(
+		    flow, (enum conf_flow_log)set->conf->log.flows, ending);
 	/* Counted before a peer can see it. */
 	stats_add(&set->stats.flows_ended, 1);
 	stats_add(&set->stats.endings[ending], 1);
