@@ -2,6 +2,7 @@ noinst_LIBRARIES += libunatatp.a
 libunatatp_a_SOURCES = \
 	src/base/addr.c src/base/addr.h \
 	src/base/clock.c src/base/clock.h \
+	src/base/control_client.c src/base/control_client.h \
 	src/base/file.c src/base/file.h \
 	src/base/localaddr.c src/base/localaddr.h \
 	src/base/log.c src/base/log.h \
@@ -10,6 +11,7 @@ libunatatp_a_SOURCES = \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
 	src/base/sock_options.c \
+	src/base/sock_unix.c src/base/sock_unix.h \
 	src/base/spawn.c src/base/spawn.h \
 	src/conf/conf.c src/conf/conf.h \
 	src/conf/conf_check.c \
@@ -29,6 +31,7 @@ libunatatp_a_SOURCES = \
 	src/flow/flow.c src/flow/flow.h \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
+	src/flow/flow_view.c src/flow/flow_view.h \
 	src/flow/listener.c src/flow/listener.h \
 	src/flow/pipe_pool.c src/flow/pipe_pool.h \
 	src/flow/relay.c src/flow/relay.h \
@@ -37,15 +40,28 @@ libunatatp_a_SOURCES = \
 	src/flow/step.h \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \
-	src/daemon/listen.c src/daemon/listen.h \
+	src/daemon/console.c src/daemon/console.h \
+	src/daemon/console_flows.c \
+	src/daemon/console_show.c \
+	src/daemon/control.c src/daemon/control.h \
+	src/daemon/control_socket.c src/daemon/control_socket.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/process.c src/daemon/process.h \
+	src/daemon/reload.c src/daemon/reload.h \
+	src/daemon/request.c src/daemon/request.h \
+	src/daemon/signals.c src/daemon/signals.h \
+	src/daemon/state.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
+	src/cmd/ask.c src/cmd/ask.h \
 	src/cmd/check.c \
 	src/cmd/command.c src/cmd/command.h \
 	src/cmd/help.c src/cmd/help.h \
-	src/cmd/run.c
+	src/cmd/run.c \
+	src/cmd/show.c \
+	src/cmd/show_flow.c src/cmd/show_flow.h \
+	src/cmd/tell.c
 
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c

@@ -88,6 +88,21 @@ take_print(struct args *args, char *value)
 }
 
 static bool
+take_socket(struct args *args, char *value)
+{
+	args->socket = value;
+	return true;
+}
+
+static bool
+take_json(struct args *args, char *value)
+{
+	(void)value;
+	args->json = true;
+	return true;
+}
+
+static bool
 take_bind_ipv4(struct args *args, char *value)
 {
 	struct addr a;
@@ -103,6 +118,51 @@ take_bind_ipv6(struct args *args, char *value)
 
 	args->over.bind_ipv6_prefix = value;
 	return prefix_parse(&p, value) == PREFIX_OK && p.family == AF_INET6;
+}
+
+/* The daemon looks at VALUE; here it is one word, and given once. */
+static bool
+wish(struct args *args, const char *key, const char *value)
+{
+	if (!*value || strpbrk(value, " \t\r\n") ||
+	    args->n_wishes == ARGS_WISHES)
+		return false;
+	for (size_t i = 0; i < args->n_wishes; i++)
+		if (!strcmp(args->wishes[i].key, key))
+			return false;
+	args->wishes[args->n_wishes].key = key;
+	args->wishes[args->n_wishes++].value = value;
+	return true;
+}
+
+static bool
+take_policy(struct args *args, char *value)
+{
+	return wish(args, "policy", value);
+}
+
+static bool
+take_src(struct args *args, char *value)
+{
+	return wish(args, "src", value);
+}
+
+static bool
+take_dst(struct args *args, char *value)
+{
+	return wish(args, "dst", value);
+}
+
+static bool
+take_sort(struct args *args, char *value)
+{
+	return wish(args, "sort", value);
+}
+
+static bool
+take_limit(struct args *args, char *value)
+{
+	return wish(args, "limit", value);
 }
 
 static bool
@@ -140,6 +200,20 @@ const struct args_row args_rows[] = {
 	    "same as check" },
 	{ ARGS_PRINT, '\0', "print", ARGS_NOTHING, NULL, take_print,
 	    "print the effective configuration" },
+	{ ARGS_SOCKET, 's', "socket", ARGS_FILE, NULL, take_socket,
+	    "the daemon's socket, in place of the file's control.path" },
+	{ ARGS_JSON, '\0', "json", ARGS_NOTHING, NULL, take_json,
+	    "print JSON, one object a line" },
+	{ ARGS_FILTER, '\0', "policy", ARGS_NAME, "policy", take_policy,
+	    "flows of this policy only" },
+	{ ARGS_FILTER, '\0', "src", ARGS_PREFIX, "prefix", take_src,
+	    "flows of clients in this prefix only" },
+	{ ARGS_FILTER, '\0', "dst", ARGS_PREFIX, "prefix", take_dst,
+	    "flows to servers in this prefix only" },
+	{ ARGS_FILTER, '\0', "sort", ARGS_NAME, "order", take_sort,
+	    "the first by rate, age or retrans" },
+	{ ARGS_FILTER, '\0', "limit", ARGS_NUMBER, "limit", take_limit,
+	    "so many at most" },
 	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
 	    "print this and exit" },
 	{ 0, 'V', "version", ARGS_NOTHING, NULL, take_version,
@@ -202,6 +276,22 @@ mistake(const char *what, const char *value)
 	return COMMAND_USAGE;
 }
 
+/* What a command is about, such as a flow's number. -1 to go on. */
+static int
+take_operand(
+    struct args *args, const struct command *command, int argc, char **argv)
+{
+	if (command->operand && optind == argc) {
+		fprintf(stderr, "unatatp: %s which %s? (try unatatp --help)\n",
+		    command->name, command->operand);
+		return COMMAND_USAGE;
+	}
+	if (command->operand)
+		args->operand = argv[optind++];
+	return optind < argc ? mistake("unexpected argument", argv[optind])
+			     : -1;
+}
+
 /* The verb of a command that has some. -1 to go on. */
 static int
 take_verb(
@@ -222,8 +312,7 @@ take_verb(
 		args->verb = *verb;
 		optind++;
 	}
-	return optind < argc ? mistake("unexpected argument", argv[optind])
-			     : -1;
+	return take_operand(args, command, argc, argv);
 }
 
 int

@@ -12,11 +12,20 @@
 
 struct command;
 
+/* What may stand after `show flows` as options: KEY=VALUE of the request. */
+#define ARGS_WISHES 8
+
 struct args {
 	const char *path; /* the file; NULL: the built-in configuration */
 	struct conf_override over;
-	bool background, check, print;
-	const char *verb; /* one of the command's verbs; NULL: it has none */
+	bool background, check, print, json;
+	const char *socket; /* of the daemon to speak to; NULL: the file's */
+	struct {
+		const char *key, *value;
+	} wishes[ARGS_WISHES];
+	size_t n_wishes;
+	const char *verb;    /* one of the command's verbs; NULL: it has none */
+	const char *operand; /* likewise */
 };
 
 /* A command takes what is or'ed in its row; 0 is for every command. */
@@ -30,6 +39,9 @@ enum args_option {
 	ARGS_PRINT = 1 << 6,
 	ARGS_BIND_IPV4 = 1 << 7,
 	ARGS_BIND_IPV6 = 1 << 8,
+	ARGS_SOCKET = 1 << 9,
+	ARGS_JSON = 1 << 10,
+	ARGS_FILTER = 1 << 11,
 };
 
 /* What stands after an option, for help and completion. */
@@ -39,6 +51,8 @@ enum args_value {
 	ARGS_ALGORITHM,
 	ARGS_NUMBER,
 	ARGS_ADDRESS,
+	ARGS_NAME,
+	ARGS_PREFIX,
 };
 
 struct args_row {

@@ -13,6 +13,8 @@ static const char *const values[] = {
 	[ARGS_ALGORITHM] = "ALGO",
 	[ARGS_NUMBER] = "N",
 	[ARGS_ADDRESS] = "ADDRESS",
+	[ARGS_NAME] = "NAME",
+	[ARGS_PREFIX] = "PREFIX",
 };
 
 const char *
@@ -46,6 +48,8 @@ print_usage(const char *lead, const struct command *c)
 	}
 	if (*word)
 		column = wrap(column, indent, word);
+	if (c->operand)
+		column = wrap(column, indent, c->operand);
 	for (size_t i = 0; i < args_count; i++) {
 		const struct args_row *row = &args_rows[i];
 

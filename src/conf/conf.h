@@ -15,6 +15,7 @@
 #include "base/sock.h"
 
 #define CONF_DEFAULT_PATH "/etc/unatatp.conf"
+#define CONF_CONTROL_PATH "/run/unatatp/control"
 
 struct prefix_set;
 struct policy_index;
@@ -78,6 +79,13 @@ struct conf_firewall {
 	int64_t when_down;  /* enum conf_when_down */
 };
 
+/* The socket for whoever asks or tells the running daemon. */
+struct conf_control {
+	char *path;   /* "": none */
+	int64_t mode; /* of chmod(2) */
+	char *group;  /* "": that of `user` */
+};
+
 struct conf {
 	struct addr *listens;
 	size_t n_listens;
@@ -100,6 +108,7 @@ struct conf {
 		int64_t flows;	/* enum conf_flow_log */
 		int64_t max_per_second;
 	} log;
+	struct conf_control control;
 	struct conf_firewall firewall;
 	bool builtin; /* no file: what cannot listen is skipped */
 	_Atomic unsigned refs;
@@ -140,6 +149,15 @@ struct conf *conf_read(const char *path, const struct conf_override *over,
  * CONF_DEFAULT_PATH where it exists, else NULL, the built-in one.
  */
 const char *conf_default_path(const char *named);
+
+/*
+ * Where the daemon that reads PATH (NULL: no file) has its control socket:
+ * the file's other mistakes do not hide it; of one that the caller may not
+ * read the default is said. 0, or -errno: -EINVAL when a syntax error
+ * stands before it.
+ */
+__attribute__((warn_unused_result)) int conf_control_path(
+    const char *path, char text[SOCK_PATH_MAX]);
 
 struct conf *conf_ref(struct conf *conf);
 void conf_unref(struct conf *conf); /* NULL is allowed */

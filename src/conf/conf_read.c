@@ -14,6 +14,8 @@ static reader_value *const readers[OPTION_TYPES] = {
 	[OPTION_RATE] = reader_united,
 	[OPTION_WORD] = reader_word,
 	[OPTION_USER] = reader_user,
+	[OPTION_SOCKET] = reader_socket,
+	[OPTION_MODE] = reader_mode,
 	[OPTION_NAME] = reader_name,
 	[OPTION_CONGESTION] = reader_congestion,
 	[OPTION_INTERFACE] = reader_interface,
@@ -285,6 +287,7 @@ complete(struct reader *r, const struct conf_override *over)
 	conf_check_names(r);
 	conf_check_user(r);
 	conf_check_firewall(r);
+	conf_check_control(r);
 	if (r->report->errors)
 		return 0;
 	err = policy_index_build(conf);
@@ -343,4 +346,31 @@ done:
 	conf_unref(r.conf);
 	errno = err == -ENOENT ? ENOENT : EINVAL;
 	return NULL;
+}
+
+int
+conf_control_path(const char *path, char text[SOCK_PATH_MAX])
+{
+	struct conf_report report = { 0 };
+	struct conf_text file = { 0 };
+	const char *value = CONF_CONTROL_PATH;
+	config_t config;
+	int err = path ? conf_text_load(&file, path, &report) : -EACCES;
+
+	config_init(&config);
+	if (!err && !config_read_string(&config, file.data))
+		err = -EINVAL;
+	/* What stands before a syntax error is in the tree all the same. */
+	if ((!err || err == -EINVAL) &&
+	    config_lookup_string(&config, "control.path", &value))
+		err = 0;
+	if (err == -EACCES)
+		err = 0;
+	if (!err && strlen(value) >= SOCK_PATH_MAX)
+		err = -EINVAL;
+	if (!err)
+		strcpy(text, value);
+	config_destroy(&config);
+	conf_text_free(&file);
+	return err;
 }

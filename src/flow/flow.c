@@ -111,7 +111,7 @@ flush_patience(const struct flow *flow)
 	int64_t ms;
 
 	sock_info(legs[legs[RELAY_CLIENT].failed].fd, &info);
-	ms = info.in_flight ? 3 * (int64_t)info.rto_us / 1000 : 0;
+	ms = info.unacked ? 3 * (int64_t)info.rto_us / 1000 : 0;
 	return ms > FLUSH_PATIENCE_MS ? ms : FLUSH_PATIENCE_MS;
 }
 
@@ -188,6 +188,18 @@ close_leg(struct leg *leg, bool reset)
 	leg->fd = -1;
 }
 
+/* Nobody is to look at FLOW any more. */
+static void
+leave_all(struct flow_set *set, struct flow *flow)
+{
+	struct flow_cursor *cursor;
+
+	LIST_FOREACH(cursor, &set->cursors, entry)
+		if (cursor->next == flow)
+			cursor->next = TAILQ_NEXT(flow, all);
+	TAILQ_REMOVE(&set->all, flow, all);
+}
+
 void
 flow_close(struct flow *flow, enum ending ending)
 {
@@ -196,6 +208,7 @@ flow_close(struct flow *flow, enum ending ending)
 	bool reset = ending_resets(ending);
 
 	flow_enter(flow, FLOW_CLOSED);
+	leave_all(set, flow);
 	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
 		flow_log_end(
 		    flow, (enum conf_flow_log)set->conf->log.flows, ending);
@@ -231,6 +244,19 @@ on_reap(struct poll_entry *reaper, uint32_t events)
 	set->on_empty(set);
 }
 
+bool
+flow_set_close(struct flow_set *set, uint64_t id, enum ending ending)
+{
+	struct flow *flow;
+
+	TAILQ_FOREACH(flow, &set->all, all)
+		if (flow->id == id) {
+			flow_close(flow, ending);
+			return true;
+		}
+	return false;
+}
+
 void
 flow_set_close_all(struct flow_set *set, enum ending ending)
 {
@@ -246,6 +272,8 @@ flow_set_init(struct flow_set *set)
 {
 	for (int i = 0; i < FLOW_STATES; i++)
 		TAILQ_INIT(&set->lists[i]);
+	TAILQ_INIT(&set->all);
+	LIST_INIT(&set->cursors);
 	set->poller = poller_new(set->base);
 	set->relays = (struct relay_shared){
 		.poller = set->poller,

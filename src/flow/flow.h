@@ -28,9 +28,24 @@ enum flow_state {
 	FLOW_STATES
 };
 
+/* How fast a flow was when somebody last looked: flow_view.h. */
+struct flow_pace {
+	int64_t at_ms;		     /* clock_ms; 0: nobody has looked */
+	uint64_t bytes[2], rates[2]; /* rates in bits a second */
+};
+
+/* Where a walk over a set's flows stands: flow_view.h. */
+struct flow_cursor {
+	LIST_ENTRY(flow_cursor) entry;
+	struct flow *next; /* NULL: at the end */
+	uint64_t end;	   /* the first id that it does not go to */
+	bool begun, done;
+};
+
 /* Plain values: what a policy said when the flow began. */
 struct flow {
-	TAILQ_ENTRY(flow) entry;
+	TAILQ_ENTRY(flow) entry; /* on the list of its state */
+	TAILQ_ENTRY(flow) all;	 /* until it is closed */
 	struct flow_set *set;
 	const char *policy; /* interned: conf.h */
 	uint64_t id;
@@ -42,9 +57,11 @@ struct flow {
 	uint64_t flushed; /* flushing: the last progress, and when */
 	int64_t flushed_ms;
 	enum flow_state state;
+	struct flow_pace pace;
 };
 
 TAILQ_HEAD(flow_list, flow);
+LIST_HEAD(flow_cursor_list, flow_cursor);
 
 struct flow_set {
 	struct event_base *base;
@@ -52,6 +69,8 @@ struct flow_set {
 	struct localaddr_set *local; /* a reference */
 	struct listeners listeners;
 	struct flow_list lists[FLOW_STATES];
+	struct flow_list all; /* that live, in the order of their ids */
+	struct flow_cursor_list cursors;
 	struct relay_shared relays;
 	struct pipe_pool pipes;
 	struct stats stats;
@@ -73,6 +92,9 @@ __attribute__((warn_unused_result)) int flow_set_init(struct flow_set *set);
 
 /* Frees what flow_set_init made; every flow must be gone. */
 void flow_set_clear(struct flow_set *set);
+
+/* Closes the flow ID for that reason. False: there is none. */
+bool flow_set_close(struct flow_set *set, uint64_t id, enum ending ending);
 
 /* Closes all flows for one reason. */
 void flow_set_close_all(struct flow_set *set, enum ending ending);

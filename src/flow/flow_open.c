@@ -36,6 +36,7 @@ flow_new(struct flow_set *set, const struct addr *peer)
 	evtimer_assign(&flow->timer, set->base, flow_on_timer, flow);
 	flow->state = FLOW_DIALLING;
 	TAILQ_INSERT_TAIL(&set->lists[FLOW_DIALLING], flow, entry);
+	TAILQ_INSERT_TAIL(&set->all, flow, all);
 	set->n_live++;
 	atomic_fetch_add_explicit(set->live_total, 1, memory_order_relaxed);
 	stats_add(&set->stats.flows_opened, 1);
