@@ -6,6 +6,7 @@ libunatatp_a_SOURCES = \
 	src/base/localaddr.c src/base/localaddr.h \
 	src/base/log.c src/base/log.h \
 	src/base/mailbox.c src/base/mailbox.h \
+	src/base/notify.c src/base/notify.h \
 	src/base/poller.c src/base/poller.h \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
@@ -36,9 +37,11 @@ libunatatp_a_SOURCES = \
 	src/flow/step.h \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \
-	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/inherit.c src/daemon/inherit.h \
+	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/process.c src/daemon/process.h \
+	src/daemon/supervise.c src/daemon/supervise.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
 	src/cmd/check.c \

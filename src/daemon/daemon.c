@@ -15,8 +15,10 @@
 #include "base/mailbox.h"
 #include "base/privs.h"
 #include "daemon/background.h"
+#include "daemon/inherit.h"
 #include "daemon/listen.h"
 #include "daemon/process.h"
+#include "daemon/supervise.h"
 #include "daemon/worker.h"
 
 enum { ON_HUP, ON_TERM, ON_INT, ON_USR1, SIGNALS };
@@ -31,6 +33,8 @@ struct daemon {
 	struct event *reload; /* a burst of HUPs makes it active once */
 	struct event *drain_timer;
 	struct localaddr_watch *watch;
+	struct inherit passed;
+	struct supervise supervise;
 	struct worker_shared shared;
 	struct worker **workers;
 	_Atomic int64_t live_total;
@@ -43,7 +47,8 @@ struct daemon {
 static void
 on_finding(void *arg, enum conf_severity severity, const char *line)
 {
-	(void)arg;
+	if (severity == CONF_ERROR)
+		supervise_refused(arg, line);
 	log_line(severity == CONF_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
 	    "%s", line);
 }
@@ -51,7 +56,10 @@ on_finding(void *arg, enum conf_severity severity, const char *line)
 static struct conf *
 read_conf(struct daemon *d)
 {
-	struct conf_report report = { .emit = on_finding };
+	struct conf_report report = {
+		.emit = on_finding,
+		.arg = &d->supervise,
+	};
 	struct conf *conf;
 
 	privs_wake_reader();
@@ -84,7 +92,7 @@ warn_fixed(const struct conf *old, const struct conf *new)
 static bool
 hand_out(struct daemon *d, struct conf *conf, const struct listen_plan *plan)
 {
-	size_t n = plan->n_addrs;
+	size_t n = plan->n;
 
 	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++)
 		if (worker_adopt(d->workers[i], conf, plan->fds + i * n, n)) {
@@ -95,27 +103,41 @@ hand_out(struct daemon *d, struct conf *conf, const struct listen_plan *plan)
 }
 
 static void
+refuse(struct daemon *d)
+{
+	log_error("reload refused: everything stays as it was");
+	if (!d->n_adopting)
+		supervise_ready(&d->supervise);
+}
+
+static void
 on_reload(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
 	struct listen_plan plan;
 	struct conf *conf;
+	int err;
 
 	(void)fd;
 	(void)what;
 	if (d->draining)
 		return;
+	supervise_reloading(&d->supervise);
 	conf = read_conf(d);
 	if (!conf) {
-		log_error("reload refused: everything stays as it was");
+		refuse(d);
 		return;
 	}
-	if (listen_open(&plan, conf, d->conf, d->shared.n_workers)) {
-		log_error("reload refused: everything stays as it was");
+	err =
+	    listen_open(&plan, conf, d->conf, &d->passed, d->shared.n_workers);
+	if (err) {
+		supervise_refused(&d->supervise, strerror(-err));
 		conf_unref(conf);
+		refuse(d);
 		return;
 	}
 	warn_fixed(d->conf, conf);
+	inherit_warn(&d->passed, conf);
 	d->reloading = true;
 	hand_out(d, conf, &plan);
 	listen_plan_clear(&plan);
@@ -131,11 +153,22 @@ on_adopted(void *owner, void *arg)
 	struct daemon *d = owner;
 
 	(void)arg;
-	if (--d->n_adopting || !d->reloading)
+	if (--d->n_adopting)
 		return;
+	if (d->reloading)
+		log_notice("reloaded %s",
+		    d->path ? d->path : "nothing: there is no file");
 	d->reloading = false;
-	log_notice(
-	    "reloaded %s", d->path ? d->path : "nothing: there is no file");
+	supervise_ready(&d->supervise);
+}
+
+static void
+on_answer(void *owner, void *arg)
+{
+	struct daemon *d = owner;
+
+	(void)arg;
+	supervise_on_answer(&d->supervise);
 }
 
 /* --- signals ------------------------------------------------------- */
@@ -185,6 +218,8 @@ on_term(evutil_socket_t fd, short what, void *arg)
 	d->draining = true;
 	log_notice("draining: no new flows, %lld live, %lld ms at most",
 	    (long long)d->live_total, (long long)d->conf->timeouts.drain);
+	supervise_stopping(&d->supervise, d->conf->timeouts.drain);
+	inherit_close(&d->passed);
 	for (size_t i = 0; i < d->shared.n_workers; i++)
 		worker_drain(d->workers[i]);
 	event_add(d->drain_timer, &tv);
@@ -335,6 +370,7 @@ start(struct daemon *d)
 	d->shared = (struct worker_shared){
 		.on_adopted = on_adopted,
 		.on_drained = on_drained,
+		.on_answer = on_answer,
 		.live_total = &d->live_total,
 		.n_workers = count_workers(d->conf),
 	};
@@ -344,7 +380,9 @@ start(struct daemon *d)
 		return DAEMON_FAILED;
 	}
 	d->shared.main = d->mailbox;
-	err = listen_open(&plan, d->conf, NULL, d->shared.n_workers);
+	inherit_keep(&d->passed, d->conf);
+	err =
+	    listen_open(&plan, d->conf, NULL, &d->passed, d->shared.n_workers);
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
@@ -353,6 +391,10 @@ start(struct daemon *d)
 	log_set((enum log_target)d->conf->log.target, d->args->background);
 	if (result == DAEMON_GOOD)
 		result = start_workers_quiet(d, &plan);
+	if (result == DAEMON_GOOD &&
+	    supervise_start(
+		&d->supervise, d->base, d->workers, d->shared.n_workers))
+		result = DAEMON_FAILED;
 	if (result == DAEMON_GOOD)
 		listen_plan_log(&plan, d->shared.n_workers);
 	listen_plan_clear(&plan);
@@ -362,6 +404,7 @@ start(struct daemon *d)
 static void
 finish(struct daemon *d)
 {
+	supervise_close(&d->supervise);
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);
@@ -374,6 +417,7 @@ finish(struct daemon *d)
 		event_free(d->drain_timer);
 	localaddr_watch_free(d->watch);
 	mailbox_free(d->mailbox);
+	inherit_close(&d->passed);
 	if (d->base)
 		event_base_free(d->base);
 	conf_unref(d->conf);
@@ -424,8 +468,10 @@ daemon_run(const struct daemon_args *args)
 	/* The working directory may change; a relative path must not. */
 	if (args->path && !(d.path = realpath(args->path, NULL)))
 		d.path = strdup(args->path);
-	d.conf = read_conf(&d);
-	if (d.conf) {
+	supervise_open(&d.supervise);
+	if (inherit_open(&d.passed))
+		result = DAEMON_CANNOT_LISTEN;
+	else if ((d.conf = read_conf(&d))) {
 		set_log(d.conf);
 		result = args->background ? run_background(&d) : run(&d, NULL);
 	}

@@ -186,6 +186,15 @@ on_drain(void *owner, void *arg)
 }
 
 static void
+on_ask(void *owner, void *arg)
+{
+	struct worker *w = owner;
+
+	(void)arg;
+	tell_main(w, w->shared->on_answer);
+}
+
+static void
 on_close_flows(void *owner, void *arg)
 {
 	struct worker *w = owner;
@@ -213,6 +222,12 @@ void
 worker_drain(struct worker *w)
 {
 	post(w, on_drain, NULL);
+}
+
+void
+worker_ask(struct worker *w)
+{
+	post(w, on_ask, NULL);
 }
 
 void

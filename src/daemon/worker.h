@@ -22,6 +22,7 @@ struct worker_shared {
 	struct mailbox *main;
 	mailbox_fn *on_adopted; /* posted to main: conf is in force */
 	mailbox_fn *on_drained; /* likewise: no flow is left */
+	mailbox_fn *on_answer;	/* likewise: it was asked */
 	_Atomic int64_t *live_total;
 	size_t n_workers;
 };
@@ -50,6 +51,9 @@ void worker_set_local(struct worker *w, struct localaddr_set *set);
 
 /* Accepts nothing more; on_drained follows when the last flow is gone. */
 void worker_drain(struct worker *w);
+
+/* Has it post on_answer, as soon as its loop gets there. */
+void worker_ask(struct worker *w);
 
 /* Closes every flow for one reason. */
 void worker_close_flows(struct worker *w, enum ending ending);
