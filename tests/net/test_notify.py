@@ -191,6 +191,8 @@ def test_background(unatatp_once, path_manager):
         assert os.readlink("/proc/%d/exe" % pid) == os.path.realpath(binary())
     finally:
         os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not os.path.exists("/proc/%d" % pid),
+                   what="it is gone")
 
 
 # --- the watchdog ----------------------------------------------------------
