@@ -16,7 +16,11 @@
 #define BACKOFF_MIN_MS 10
 #define BACKOFF_MAX_MS 500
 
-/* Of the workers that share a passed socket, not all need wake up. */
+/*
+ * Of the workers that share a passed socket, not all that linger in their
+ * poller wake up for one connection. Those at rest do: the kernel does not
+ * see through libevent's epoll around the poller's.
+ */
 #define EVENTS (EPOLLIN | EPOLLEXCLUSIVE)
 
 bool
