@@ -7,6 +7,7 @@ libunatatp_a_SOURCES = \
 	src/base/localaddr.c src/base/localaddr.h \
 	src/base/log.c src/base/log.h \
 	src/base/mailbox.c src/base/mailbox.h \
+	src/base/notify.c src/base/notify.h \
 	src/base/poller.c src/base/poller.h \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
@@ -46,12 +47,14 @@ libunatatp_a_SOURCES = \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_socket.c src/daemon/control_socket.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/inherit.c src/daemon/inherit.h \
 	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/request.c src/daemon/request.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/state.h \
+	src/daemon/supervise.c src/daemon/supervise.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
 	src/cmd/ask.c src/cmd/ask.h \

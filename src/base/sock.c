@@ -1,6 +1,7 @@
 #include "base/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -97,6 +98,57 @@ sock_listen(const struct addr *a, const struct sock_options *options)
 	err = -errno;
 	close(fd);
 	return err;
+}
+
+static int
+get_int(int fd, int level, int name)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, level, name, &value, &len) ? -errno : value;
+}
+
+int
+sock_adopt(int fd, struct addr *a)
+{
+	int type = get_int(fd, SOL_SOCKET, SO_TYPE), family, transparent;
+
+	if (type < 0)
+		return type;
+	family = get_int(fd, SOL_SOCKET, SO_DOMAIN);
+	if (type != SOCK_STREAM || (family != AF_INET && family != AF_INET6) ||
+	    get_int(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP)
+		return -EPROTONOSUPPORT;
+	if (get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) <= 0)
+		return -EINVAL;
+	transparent = family == AF_INET6
+	    ? get_int(fd, IPPROTO_IPV6, IPV6_TRANSPARENT)
+	    : get_int(fd, IPPROTO_IP, IP_TRANSPARENT);
+	if (transparent <= 0)
+		return -EPERM;
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) ||
+	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK))
+		return -errno;
+	return sock_local(fd, a);
+}
+
+int
+sock_prepare(int fd, sa_family_t family, const struct sock_options *options)
+{
+	struct sock_options unknown = *options;
+	int err = set_flag(fd, SOL_SOCKET, SO_OOBINLINE);
+
+	if (!err)
+		err = set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+	if (err)
+		return err;
+	/* Whatever its maker or an earlier configuration has set. */
+	unknown.keepalive = unknown.notsent_lowat = -1;
+	unknown.user_timeout = unknown.mss = -1;
+	sock_apply(fd, family, options, &unknown);
+	/* On a socket that listens already it sets the backlog anew. */
+	return listen(fd, BACKLOG) ? -errno : 0;
 }
 
 int

@@ -62,6 +62,21 @@ void sock_congestion(int fd, char name[SOCK_CONGESTION_MAX]);
 int sock_listen(const struct addr *a, const struct sock_options *options);
 
 /*
+ * Looks at a listener that somebody else made, and makes it non-blocking
+ * and close-on-exec; A is its address. 0, or -errno: -EBADF not open,
+ * -ENOTSOCK no socket, -EPROTONOSUPPORT not TCP, -EINVAL not listening,
+ * -EPERM not transparent.
+ */
+__attribute__((warn_unused_result)) int sock_adopt(int fd, struct addr *a);
+
+/*
+ * Gives an adopted listener what sock_listen gives its own: its backlog,
+ * and what accepted sockets inherit. 0 or -errno.
+ */
+__attribute__((warn_unused_result)) int sock_prepare(
+    int fd, sa_family_t family, const struct sock_options *options);
+
+/*
  * 0 when nobody listens on A. SO_REUSEPORT alone would let a second
  * daemon of the same user share the port in silence.
  */
