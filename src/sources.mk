@@ -9,6 +9,7 @@ libunatatp_a_SOURCES = \
 	src/base/poller.c src/base/poller.h \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
+	src/base/sock_diag.c \
 	src/base/sock_options.c \
 	src/base/spawn.c src/base/spawn.h \
 	src/conf/conf.c src/conf/conf.h \
@@ -27,6 +28,7 @@ libunatatp_a_SOURCES = \
 	src/conf/value.c src/conf/value.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
+	src/flow/flow_dial.c \
 	src/flow/flow_open.c \
 	src/flow/listener.c src/flow/listener.h \
 	src/flow/pipe_pool.c src/flow/pipe_pool.h \
