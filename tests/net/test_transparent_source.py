@@ -1,20 +1,20 @@
 """`source = "clientip"` and `"client"`: the server sees the client."""
 
 import contextlib
-import errno
 import socket
 
 import pytest
 
 import lab as places
-from lab import FAMILY, PORT, Namespace, eventually
-from peers import (assert_reset, exchange, lull, recv_exactly, recv_to_end,
+from lab import PORT, Namespace
+from peers import (assert_reset, exchange, recv_exactly, recv_to_end,
                    reset, try_connect)
 
 IP_TRANSPARENT, IPV6_TRANSPARENT = 19, 75
 SOURCES = ["clientip", "client"]
 REUSES = 1000
 CLIENT_PORT = 4321
+INVALID = "ct state invalid"
 
 # What the firewall has to do for it, on the side of the servers. Divert: what
 # comes back, and errors about it (path MTU), is for our socket. Zone: both
@@ -350,28 +350,58 @@ def test_interface_port_reuse(unatatp_once, lab, peers, family):
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_masquerade(unatatp, lab, peers, family, source):
-    """A gateway that masquerades everything else, and drops what conntrack
-    calls invalid."""
+    """A gateway that masquerades everything else; conntrack sees nothing
+    that it calls invalid, which many a firewall drops."""
     unatatp.policy(source=source)
     lab.gateway.nft("""
         table inet lab_nat {
             chain post { type nat hook postrouting priority srcnat;
                 oifname { "wan", "wan2" } masquerade
             }
-            chain in { type filter hook input priority filter;
-                ct state invalid drop
-            }
-            chain out { type filter hook output priority filter;
-                ct state invalid drop
-            }
         }""")
     try:
-        client, server, peer = stand(peers, peers.listen(family=family))
-        assert peer[0] == places.CLIENT[family]
-        assert source == "clientip" or peer == client.getsockname()[:2]
-        exchange(client, server, 3000001, 2000003)
+        for _ in range(10):
+            client, server, peer = stand(peers, peers.listen(family=family))
+            assert peer[0] == places.CLIENT[family]
+            assert source == "clientip" or peer == client.getsockname()[:2]
+            with lab.gateway.counter("output", INVALID) as one, \
+                    lab.gateway.counter("input", INVALID) as two:
+                exchange(client, server, 300001, 200003)
+                assert one.packets + two.packets == 0
     finally:
         lab.gateway.run("nft", "delete", "table", "inet", "lab_nat")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_strict_reverse_path(unatatp_once, lab, peers, source):
+    """The sysctls that wg-quick sets."""
+    unatatp_once.policy(source=source)
+    lab.gateway.sysctl(ipv4__conf__all__rp_filter=1,
+                       ipv4__conf__all__src_valid_mark=1)
+    try:
+        client, server, peer = stand(peers, peers.listen())
+        assert peer[0] == places.CLIENT[4]
+        exchange(client, server, 100001, 100003)
+    finally:
+        lab.gateway.sysctl(ipv4__conf__all__rp_filter=0,
+                           ipv4__conf__all__src_valid_mark=0)
+
+
+def test_others_pass(unatatp_once, peers, family):
+    """What comes in on the servers' side and is nobody's here goes on,
+    though a listener has that port on every address."""
+    daemon = unatatp_once(
+        listen=[{"address": {4: "0.0.0.0", 6: "::"}[family],
+                 "port": PORT}],
+        policies=[{"name": "all", "source": "client"}])
+    inside = peers.listen(places.CLIENT[family], port=PORT,
+                          ns=peers.lab.client)
+    outside = peers.connect(inside, source=places.SERVER[family],
+                            ns=peers.lab.server)
+    inner, peer = peers.accept(inside)
+    assert peer == outside.getsockname()[:2]
+    exchange(outside, inner, 1001, 1003)
+    assert daemon.stats()["flows_opened"] == 0
 
 
 FAR = {4: "10.75.0.2", 6: "fd75::2"}
