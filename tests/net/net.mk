@@ -25,4 +25,5 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_reset.py \
 	tests/net/test_source.py \
 	tests/net/test_timeouts.py \
+	tests/net/test_transparent_source.py \
 	tests/net/test_urgent.py
