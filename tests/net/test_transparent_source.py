@@ -223,7 +223,7 @@ def test_port_not_free(unatatp, peers, family):
     assert len(said) == 1 and "port %d " % CLIENT_PORT in said[0]
 
 
-def test_client_gone_while_waiting(unatatp, peers):
+def test_port_not_free_in_time(unatatp, peers):
     """A connection that waits for its port ends at the connect timeout."""
     daemon = unatatp.policy(source="client", timeouts={"connect": "200ms"})
     listener = peers.listen()
@@ -234,21 +234,41 @@ def test_client_gone_while_waiting(unatatp, peers):
     daemon.wait_stat("connect-timeout")
 
 
-def test_port_of_a_service(unatatp, lab, peers, family):
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_port_of_a_service(unatatp, lab, peers, family, before):
     """The gateway's own service has that port on every address: the client
-    has it still, and the service can be started anew meanwhile."""
+    has it still, and the service can be started meanwhile."""
     unatatp.policy(source="client")
     wildcard = {4: "0.0.0.0", 6: "::"}[family]
-    service = peers.listen(wildcard, port=CLIENT_PORT, ns=lab.gateway)
+    if before:
+        service = peers.listen(wildcard, port=CLIENT_PORT, ns=lab.gateway)
     client, server, peer = stand(peers, peers.listen(family=family),
                                  port=CLIENT_PORT)
     assert peer == (places.CLIENT[family], CLIENT_PORT)
-    service.close()
+    if before:
+        service.close()
     service = peers.listen(wildcard, port=CLIENT_PORT, ns=lab.gateway)
     exchange(client, server, 100001, 100003)
     inside = peers.connect((places.GATEWAY_LAN[family], CLIENT_PORT))
     peers.accept(service)[0].sendall(b"service")
     assert recv_exactly(inside, 7) == b"service"
+
+
+def test_port_refused(unatatp_once, peers, family):
+    """Where the kernel refuses, here a port below 1024 without
+    CAP_NET_BIND_SERVICE, the ending is `source`; other flows go on."""
+    daemon = unatatp_once.start(
+        options=unatatp_once.options(
+            policies=[{"name": "all", "source": "client"}]),
+        prefix=["setpriv", "--bounding-set", "-net_bind_service"])
+    listener = peers.listen(family=family)
+    client = try_connect(peers, listener, port=999)
+    if client:
+        assert_reset(client)
+    daemon.wait_stat("source")
+    client, server, peer = stand(peers, listener, port=CLIENT_PORT)
+    assert peer == (places.CLIENT[family], CLIENT_PORT)
+    exchange(client, server, 1001, 1003)
 
 
 @pytest.mark.parametrize("source", SOURCES)
