@@ -154,6 +154,14 @@ bind_by_force(int fd, const struct addr *a)
 	return err ? err : set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
 }
 
+/* Lets a socket have an address that is not ours: [transparent][v6]. */
+static const int foreign[2][2][2] = {
+	/* A mapped prefix is routed here and configured nowhere. */
+	{ { IPPROTO_IP, IP_FREEBIND }, { IPPROTO_IPV6, IPV6_FREEBIND } },
+	/* A client's is routed elsewhere; the firewall brings the answers. */
+	{ { IPPROTO_IP, IP_TRANSPARENT }, { IPPROTO_IPV6, IPV6_TRANSPARENT } },
+};
+
 static int
 bind_source(int fd, const struct sock_dial *how)
 {
@@ -162,11 +170,8 @@ bind_source(int fd, const struct sock_dial *how)
 	const int flags[][2] = {
 		/* Takes a port at connect(2), for the 4-tuple: ip(7). */
 		{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
-		/* A mapped prefix is routed here and configured nowhere. */
-		{ v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-		    how->transparent ? v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT
-			: v6	     ? IPV6_FREEBIND
-				     : IP_FREEBIND },
+		{ foreign[how->transparent][v6][0],
+		    foreign[how->transparent][v6][1] },
 		/* One port, many servers, and some in TIME_WAIT. */
 		{ SOL_SOCKET, port ? SO_REUSEADDR : 0 },
 		{ 0 },
