@@ -11,6 +11,7 @@ libunatatp_a_SOURCES = \
 	src/base/poller.c src/base/poller.h \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
+	src/base/sock_diag.c \
 	src/base/sock_options.c \
 	src/base/sock_unix.c src/base/sock_unix.h \
 	src/base/spawn.c src/base/spawn.h \
@@ -30,6 +31,7 @@ libunatatp_a_SOURCES = \
 	src/conf/value.c src/conf/value.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
+	src/flow/flow_dial.c \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
 	src/flow/flow_view.c src/flow/flow_view.h \

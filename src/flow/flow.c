@@ -35,7 +35,7 @@ flow_enter(struct flow *flow, enum flow_state state)
 	TAILQ_INSERT_TAIL(&lists[state], flow, entry);
 }
 
-/* A deadline, and the ending that it brings. */
+/* A deadline, and the ending that it brings; ENDING_COUNT: a redial. */
 struct deadline {
 	int64_t at;
 	enum ending ending;
@@ -58,6 +58,7 @@ next_deadline(const struct flow *flow)
 	if (flow->state == FLOW_DIALLING) {
 		nearer(&d, flow->opened_ms, flow->connect_ms,
 		    ENDING_CONNECT_TIMEOUT);
+		nearer(&d, 0, flow->redial_ms, ENDING_COUNT);
 		return d;
 	}
 	nearer(&d, active, flow->idle_ms, ENDING_IDLE);
@@ -142,10 +143,12 @@ flow_on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (flow->state == FLOW_FLUSHING)
 		on_flush_timer(flow);
-	else if (d.at <= clock_ms())
-		flow_close(flow, d.ending);
-	else
+	else if (d.at > clock_ms())
 		flow_arm(flow);
+	else if (d.ending == ENDING_COUNT)
+		flow_redial(flow);
+	else
+		flow_close(flow, d.ending);
 }
 
 static void

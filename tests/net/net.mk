@@ -29,5 +29,6 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_show.py \
 	tests/net/test_source.py \
 	tests/net/test_timeouts.py \
+	tests/net/test_transparent_source.py \
 	tests/net/test_unit.py \
 	tests/net/test_urgent.py

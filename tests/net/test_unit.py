@@ -16,7 +16,7 @@ from peers import exchange
 UNIT = pathlib.Path(__file__).parents[2] / "contrib/systemd/unatatp.service"
 NOBODY = 65534
 CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE = 2, 10
-CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
+CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW = 10, 12, 13
 
 
 def settings(key):
@@ -64,7 +64,8 @@ def test_capabilities(unatatp_once, peers, public_folder):
     assert os.stat(one.file).st_mode & 0o777 == 0o600
     for tid in os.listdir("/proc/%d/task" % one.pid):
         caps = capabilities(one.pid, tid)
-        assert caps["CapEff"] == {CAP_NET_ADMIN, CAP_NET_RAW}
+        assert caps["CapEff"] == {CAP_NET_ADMIN, CAP_NET_RAW,
+                                  CAP_NET_BIND_SERVICE}
         assert caps["CapPrm"] - caps["CapEff"] == (
             {CAP_DAC_READ_SEARCH} if int(tid) == one.pid else set())
         assert not caps["CapAmb"] and not caps["CapInh"]
