@@ -17,6 +17,11 @@ EXTRA_DIST += \
 	contrib/systemd/unatatp.service \
 	contrib/systemd/unatatp@.service
 
-# Where bash-completion looks for what it has not loaded yet.
-completionsdir = $(datadir)/bash-completion/completions
-dist_completions_DATA = contrib/completions/unatatp
+# Where each shell looks for what it has not loaded yet. A distribution that
+# has another place names it: `make install zshcompletionsdir=...`.
+bashcompletionsdir = $(datadir)/bash-completion/completions
+zshcompletionsdir = $(datadir)/zsh/site-functions
+fishcompletionsdir = $(datadir)/fish/vendor_completions.d
+dist_bashcompletions_DATA = contrib/completions/unatatp
+dist_zshcompletions_DATA = contrib/completions/_unatatp
+dist_fishcompletions_DATA = contrib/completions/unatatp.fish

@@ -123,6 +123,19 @@ take_version(struct args *args, char *value)
 	exit(COMMAND_GOOD);
 }
 
+/*
+ * A kind with words of its own: { .words = (const char *const[]){ "nft",
+ * "iptables", NULL } }.
+ */
+const struct args_kind args_kinds[] = {
+	[ARGS_NOTHING] = { 0 },
+	[ARGS_FILE] = { .name = "FILE" },
+	[ARGS_ALGORITHM] = { .name = "ALGO" },
+	[ARGS_NUMBER] = { .name = "N" },
+	[ARGS_ADDRESS] = { .name = "ADDRESS" },
+};
+const size_t args_kind_count = sizeof(args_kinds) / sizeof(*args_kinds);
+
 /* clang-format off */
 const struct args_row args_rows[] = {
 	{ ARGS_CONFIG, 'c', "config", ARGS_FILE, NULL, take_config,
@@ -202,6 +215,16 @@ mistake(const char *what, const char *value)
 	return COMMAND_USAGE;
 }
 
+static bool
+is_one_of(const struct args_kind *kind, const char *value)
+{
+	const char *const *word = kind->words;
+
+	while (word && *word && strcmp(*word, value))
+		word++;
+	return !word || *word;
+}
+
 /* The verb of a command that has some. -1 to go on. */
 static int
 take_verb(
@@ -247,7 +270,8 @@ args_read(
 			return COMMAND_USAGE;
 		snprintf(what, sizeof(what), "bad %s",
 		    row->bad ? row->bad : row->name);
-		if (!row->take(args, optarg))
+		if (!is_one_of(&args_kinds[row->value], optarg) ||
+		    !row->take(args, optarg))
 			return mistake(what, optarg);
 	}
 	args->path = conf_default_path(args->path);
