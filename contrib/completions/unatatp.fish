@@ -1,7 +1,8 @@
 # fish completion for unatatp(8)
 # Made by `make update-completions` from the tables of commands and options.
 
-function __unatatp_is --description 'whether the command is one of these'
+# Whether the command of the line is one of these.
+function __unatatp_is
 	set -l words (commandline -opc) run
 	string match -q -- '-*' $words[2]; and set words[2] run
 	contains -- $words[2] $argv

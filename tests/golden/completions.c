@@ -284,7 +284,8 @@ print_zsh(void)
 
 static const char fish_head[] =
     "# fish completion for unatatp(8)\n" MADE "\n"
-    "function __unatatp_is --description 'whether the command is one of these'\n"
+    "# Whether the command of the line is one of these.\n"
+    "function __unatatp_is\n"
     "\tset -l words (commandline -opc) run\n"
     "\tstring match -q -- '-*' $words[2]; and set words[2] run\n"
     "\tcontains -- $words[2] $argv\n"
