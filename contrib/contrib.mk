@@ -7,13 +7,17 @@ EXTRA_DIST += \
 	NEWS \
 	README.md \
 	contrib/HACKING \
+	contrib/debian \
 	contrib/gateway.nft \
 	contrib/keepalived/health \
 	contrib/keepalived/keepalived.conf \
 	contrib/keepalived/unatatp.service.conf \
+	contrib/openwrt \
 	contrib/pre-commit \
 	contrib/quickstart \
+	contrib/rpm \
 	contrib/sysctl.d/50-unatatp.conf \
+	contrib/systemd/sysusers.d/unatatp.conf \
 	contrib/systemd/unatatp.service \
 	contrib/systemd/unatatp@.service
 
@@ -25,3 +29,20 @@ fishcompletionsdir = $(datadir)/fish/vendor_completions.d
 dist_bashcompletions_DATA = contrib/completions/unatatp
 dist_zshcompletions_DATA = contrib/completions/_unatatp
 dist_fishcompletions_DATA = contrib/completions/unatatp.fish
+
+# The Debian package, in the folder deb: dpkg-buildpackage and the tarball of
+# `make dist` have all that it takes. DEB_FLAGS: its further arguments.
+deb: dist
+	rm -rf deb
+	mkdir deb
+	cp $(distdir).tar.xz deb/$(PACKAGE)_$(VERSION).orig.tar.xz
+	cd deb && tar -xf $(PACKAGE)_$(VERSION).orig.tar.xz
+	cp -r deb/$(distdir)/contrib/debian deb/$(distdir)/debian
+	cd deb/$(distdir) && dpkg-buildpackage -us -uc $(DEB_FLAGS)
+	rm -rf deb/$(distdir)
+	@ls deb/*.deb
+
+clean-local:
+	rm -rf deb rpm $(distdir).tar.xz
+
+.PHONY: deb
