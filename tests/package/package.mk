@@ -1,7 +1,8 @@
 # What comes out of `make dist`: packages that build, install, work and go
 # away again; and the completions, in real shells.
 package_tests = \
-	tests/package/completions
+	tests/package/completions \
+	tests/package/debian
 
 TESTS += $(package_tests)
 EXTRA_DIST += $(package_tests)
