@@ -42,7 +42,15 @@ deb: dist
 	rm -rf deb/$(distdir)
 	@ls deb/*.deb
 
+# The RPM package, in the folder rpm; RPM_FLAGS: rpmbuild's further arguments.
+rpm: dist
+	rm -rf rpm
+	rpmbuild -tb --define '_topdir $(abs_builddir)/rpm' $(RPM_FLAGS) \
+		$(distdir).tar.xz
+	rm -rf rpm/BUILD rpm/BUILDROOT
+	@ls rpm/RPMS/*/*.rpm
+
 clean-local:
 	rm -rf deb rpm $(distdir).tar.xz
 
-.PHONY: deb
+.PHONY: deb rpm

@@ -2,7 +2,12 @@
 # away again; and the completions, in real shells.
 package_tests = \
 	tests/package/completions \
-	tests/package/debian
+	tests/package/debian \
+	tests/package/openwrt \
+	tests/package/rpm
 
 TESTS += $(package_tests)
-EXTRA_DIST += $(package_tests)
+EXTRA_DIST += $(package_tests) tests/package/package.py
+
+# Both run `make dist` in the build folder.
+tests/package/rpm.log: tests/package/debian.log

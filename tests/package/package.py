@@ -1,0 +1,41 @@
+"""What the tests of packages share."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "style"))
+import tree  # noqa: E402 pylint: disable=wrong-import-position
+
+PROGRAM = os.path.abspath(os.environ.get("UNATATP") or
+                          os.path.join(tree.BUILD, "unatatp"))
+PATIENCE = 300  # seconds that a command may take before it counts as hung
+
+
+def run(*argv, **options):
+    """Runs a command that must succeed; what it prints."""
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False, timeout=PATIENCE, **options)
+    if done.returncode:
+        sys.exit("%s: status %d\n%s" % (" ".join(argv), done.returncode,
+                                        done.stdout[-6000:]))
+    return done.stdout
+
+
+def make(*arguments, **variables):
+    """Runs make in the build folder, as if no other make had called us."""
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS",
+                                   "TESTS", "srcdir", "builddir")}
+    environment.update(variables)
+    return run("make", "-C", tree.BUILD, *arguments, env=environment)
+
+
+def need(tools):
+    """Skips the test where one of TOOLS, {program: Debian package}, is not."""
+    missing = {tools[tool] for tool in tools if not shutil.which(tool)}
+    if missing:
+        tree.skip("Debian packages are missing: " + " ".join(sorted(missing)))
