@@ -8,6 +8,3 @@ package_tests = \
 
 TESTS += $(package_tests)
 EXTRA_DIST += $(package_tests) tests/package/package.py
-
-# Both run `make dist` in the build folder.
-tests/package/rpm.log: tests/package/debian.log

@@ -1,5 +1,6 @@
 """What the tests of packages share."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -26,12 +27,18 @@ def run(*argv, **options):
 
 
 def make(*arguments, **variables):
-    """Runs make in the build folder, as if no other make had called us."""
+    """Runs make in the build folder, as if no other make had called us; one
+    at a time, since `make dist` has one folder."""
     environment = {name: value for name, value in os.environ.items()
                    if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS",
                                    "TESTS", "srcdir", "builddir")}
     environment.update(variables)
-    return run("make", "-C", tree.BUILD, *arguments, env=environment)
+    lock = os.open(tree.BUILD, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        return run("make", "-C", tree.BUILD, *arguments, env=environment)
+    finally:
+        os.close(lock)
 
 
 def need(tools):
