@@ -17,9 +17,10 @@ EXTRA_DIST += \
 	contrib/quickstart \
 	contrib/rpm \
 	contrib/sysctl.d/50-unatatp.conf \
-	contrib/systemd/sysusers.d/unatatp.conf \
+	contrib/sysusers.d/unatatp.conf \
 	contrib/systemd/unatatp.service \
-	contrib/systemd/unatatp@.service
+	contrib/systemd/unatatp@.service \
+	contrib/tmpfiles.d/unatatp.conf
 
 # Where each shell looks for what it has not loaded yet. A distribution that
 # has another place names it: `make install zshcompletionsdir=...`.

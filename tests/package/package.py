@@ -14,6 +14,12 @@ PROGRAM = os.path.abspath(os.environ.get("UNATATP") or
                           os.path.join(tree.BUILD, "unatatp"))
 PATIENCE = 300  # seconds that a command may take before it counts as hung
 
+# What systemd reads of ours, by the folder below its own.
+UNITS = sorted(name for name in
+               os.listdir(os.path.join(tree.TOP, "contrib", "systemd"))
+               if name.endswith((".service", ".socket")))
+FOR_SYSTEMD = ["sysusers.d/unatatp.conf", "tmpfiles.d/unatatp.conf"]
+
 
 def run(*argv, **options):
     """Runs a command that must succeed; what it prints."""
