@@ -15,8 +15,5 @@ EXTRA_DIST += \
 	contrib/quickstart \
 	contrib/sysctl.d/50-unatatp.conf
 
-# Where bash-completion looks for what it has not loaded yet.
-completionsdir = $(datadir)/bash-completion/completions
-dist_completions_DATA = contrib/completions/unatatp
-
 include contrib/systemd/systemd.mk
+include contrib/packages.mk

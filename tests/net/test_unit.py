@@ -16,7 +16,7 @@ from peers import exchange
 UNIT = pathlib.Path(__file__).parents[2] / "contrib/systemd/unatatp.service"
 NOBODY = 65534
 CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE = 2, 10
-CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW = 10, 12, 13
+CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 
 
 def settings(key):
