@@ -13,10 +13,7 @@ EXTRA_DIST += \
 	contrib/keepalived/unatatp.service.conf \
 	contrib/pre-commit \
 	contrib/quickstart \
-	contrib/sysctl.d/50-unatatp.conf \
-	contrib/systemd/unatatp.service \
-	contrib/systemd/unatatp@.service
+	contrib/sysctl.d/50-unatatp.conf
 
-# Where bash-completion looks for what it has not loaded yet.
-completionsdir = $(datadir)/bash-completion/completions
-dist_completions_DATA = contrib/completions/unatatp
+include contrib/systemd/systemd.mk
+include contrib/packages.mk

@@ -7,9 +7,11 @@ libunatatp_a_SOURCES = \
 	src/base/localaddr.c src/base/localaddr.h \
 	src/base/log.c src/base/log.h \
 	src/base/mailbox.c src/base/mailbox.h \
+	src/base/notify.c src/base/notify.h \
 	src/base/poller.c src/base/poller.h \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
+	src/base/sock_diag.c \
 	src/base/sock_options.c \
 	src/base/sock_unix.c src/base/sock_unix.h \
 	src/base/spawn.c src/base/spawn.h \
@@ -29,6 +31,8 @@ libunatatp_a_SOURCES = \
 	src/conf/value.c src/conf/value.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
+	src/flow/flow_dial.c \
+	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
 	src/flow/flow_view.c src/flow/flow_view.h \
 	src/flow/listener.c src/flow/listener.h \
@@ -45,12 +49,14 @@ libunatatp_a_SOURCES = \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_socket.c src/daemon/control_socket.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/inherit.c src/daemon/inherit.h \
 	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/request.c src/daemon/request.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/state.h \
+	src/daemon/supervise.c src/daemon/supervise.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
 	src/cmd/ask.c src/cmd/ask.h \

@@ -18,6 +18,7 @@ static const struct {
 	capng_type_t sets;
 } kept[] = {
 	{ CAP_NET_ADMIN, CAPNG_EFFECTIVE | CAPNG_PERMITTED },
+	{ CAP_NET_BIND_SERVICE, CAPNG_EFFECTIVE | CAPNG_PERMITTED },
 	{ CAP_NET_RAW, CAPNG_EFFECTIVE | CAPNG_PERMITTED },
 	{ CAP_DAC_READ_SEARCH, CAPNG_PERMITTED },
 };
@@ -42,13 +43,11 @@ select_kept(void)
 	return true;
 }
 
-int
-privs_drop(const char *user)
+static int
+become(const char *user)
 {
 	const struct passwd *pw;
 
-	if (geteuid() != 0)
-		return 0;
 	errno = 0;
 	pw = getpwnam(user);
 	if (!pw)
@@ -58,6 +57,28 @@ privs_drop(const char *user)
 	if (capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
 		CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
 		return -EPERM;
+	return 0;
+}
+
+/*
+ * A service manager may have made us the user already and have left us more
+ * than is kept. Ambient capabilities go with the inheritable ones.
+ */
+static int
+shed(void)
+{
+	if (!select_kept() || capng_apply(CAPNG_SELECT_CAPS))
+		return -EPERM;
+	return 0;
+}
+
+int
+privs_drop(const char *user)
+{
+	int err = geteuid() ? shed() : become(user);
+
+	if (err)
+		return err;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
 	dropped = true;

@@ -9,10 +9,12 @@
 #include <sys/types.h>
 
 /*
- * Becomes USER. CAP_NET_ADMIN (TPROXY, marks) and CAP_NET_RAW (binding to
- * an interface) stay in force, so that a reload still works; main keeps
- * CAP_DAC_READ_SEARCH asleep, for privs_wake_reader. Only root can; anyone
- * else stays who he is. 0, or -errno: -ENOENT for no such user.
+ * Becomes USER. CAP_NET_ADMIN (TPROXY, marks, clients' addresses),
+ * CAP_NET_BIND_SERVICE (clients' ports below 1024) and CAP_NET_RAW (binding
+ * to an interface) stay in force, so that a reload still works; main keeps
+ * CAP_DAC_READ_SEARCH asleep, for privs_wake_reader. Only root can become
+ * another; anyone else stays who he is and gives up the rest of what he
+ * may do. 0, or -errno: -ENOENT for no such user.
  */
 __attribute__((warn_unused_result)) int privs_drop(const char *user);
 

@@ -1,6 +1,7 @@
 #include "base/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -40,7 +41,24 @@ set_flag(int fd, int level, int name)
 	return 0;
 }
 
-/* socket(2) and bind(2) with the flags that FLAGS names, 0-terminated. */
+static int
+bind_to(int fd, const struct addr *a)
+{
+	return bind(fd, &a->sa, addr_len(a)) ? -errno : 0;
+}
+
+/* Sets the flags that FLAGS names, 0-terminated. */
+static int
+set_flags(int fd, const int (*flags)[2])
+{
+	int err = 0;
+
+	for (; !err && (*flags)[1]; flags++)
+		err = set_flag(fd, (*flags)[0], (*flags)[1]);
+	return err;
+}
+
+/* socket(2) and bind(2) with FLAGS. */
 static int
 open_bound(const struct addr *a, const int (*flags)[2])
 {
@@ -51,10 +69,10 @@ open_bound(const struct addr *a, const int (*flags)[2])
 		return fd;
 	if (a->sa.sa_family == AF_INET6)
 		err = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-	for (; !err && (*flags)[1]; flags++)
-		err = set_flag(fd, (*flags)[0], (*flags)[1]);
-	if (!err && bind(fd, &a->sa, addr_len(a)))
-		err = -errno;
+	if (!err)
+		err = set_flags(fd, flags);
+	if (!err)
+		err = bind_to(fd, a);
 	if (!err)
 		return fd;
 	close(fd);
@@ -99,6 +117,57 @@ sock_listen(const struct addr *a, const struct sock_options *options)
 	return err;
 }
 
+static int
+get_int(int fd, int level, int name)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, level, name, &value, &len) ? -errno : value;
+}
+
+int
+sock_adopt(int fd, struct addr *a)
+{
+	int type = get_int(fd, SOL_SOCKET, SO_TYPE), family, transparent;
+
+	if (type < 0)
+		return type;
+	family = get_int(fd, SOL_SOCKET, SO_DOMAIN);
+	if (type != SOCK_STREAM || (family != AF_INET && family != AF_INET6) ||
+	    get_int(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP)
+		return -EPROTONOSUPPORT;
+	if (get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) <= 0)
+		return -EINVAL;
+	transparent = family == AF_INET6
+	    ? get_int(fd, IPPROTO_IPV6, IPV6_TRANSPARENT)
+	    : get_int(fd, IPPROTO_IP, IP_TRANSPARENT);
+	if (transparent <= 0)
+		return -EPERM;
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) ||
+	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK))
+		return -errno;
+	return sock_local(fd, a);
+}
+
+int
+sock_prepare(int fd, sa_family_t family, const struct sock_options *options)
+{
+	struct sock_options unknown = *options;
+	int err = set_flag(fd, SOL_SOCKET, SO_OOBINLINE);
+
+	if (!err)
+		err = set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+	if (err)
+		return err;
+	/* Whatever its maker or an earlier configuration has set. */
+	unknown.keepalive = unknown.notsent_lowat = -1;
+	unknown.user_timeout = unknown.mss = -1;
+	sock_apply(fd, family, options, &unknown);
+	/* On a socket that listens already it sets the backlog anew. */
+	return listen(fd, BACKLOG) ? -errno : 0;
+}
+
 int
 sock_accept(int listener, struct addr *peer)
 {
@@ -117,20 +186,54 @@ sock_local(int fd, struct addr *a)
 	return getsockname(fd, &a->sa, &len) ? -errno : 0;
 }
 
+/*
+ * bind(2) to a port that a listener of the gateway has on all addresses.
+ * TCP_REPAIR makes it ask nobody (Linux 3.5, SK_FORCE_REUSE); packets still
+ * find their socket, by all of the 4-tuple. Its end takes SO_REUSEADDR
+ * away, without which that service could not be started anew.
+ */
 static int
-bind_source(int fd, const struct addr *source)
+bind_by_force(int fd, const struct addr *a)
 {
-	bool v6 = source->sa.sa_family == AF_INET6;
-	int err;
+	int off = 0;
+	int err = set_flag(fd, IPPROTO_TCP, TCP_REPAIR);
 
-	/* Chooses the port at connect(2), where the 4-tuple counts: ip(7). */
-	err = set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+	if (err)
+		return err;
+	err = bind_to(fd, a);
+	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
+		return -errno;
+	return err ? err : set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
+}
+
+/* Lets a socket have an address that is not ours: [transparent][v6]. */
+static const int foreign[2][2][2] = {
 	/* A mapped prefix is routed here and configured nowhere. */
+	{ { IPPROTO_IP, IP_FREEBIND }, { IPPROTO_IPV6, IPV6_FREEBIND } },
+	/* A client's is routed elsewhere; the firewall brings the answers. */
+	{ { IPPROTO_IP, IP_TRANSPARENT }, { IPPROTO_IPV6, IPV6_TRANSPARENT } },
+};
+
+static int
+bind_source(int fd, const struct sock_dial *how)
+{
+	bool v6 = how->source->sa.sa_family == AF_INET6;
+	bool port = addr_port(how->source) != 0;
+	const int flags[][2] = {
+		/* Takes a port at connect(2), for the 4-tuple: ip(7). */
+		{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
+		{ foreign[how->transparent][v6][0],
+		    foreign[how->transparent][v6][1] },
+		/* One port, many servers, and some in TIME_WAIT. */
+		{ SOL_SOCKET, port ? SO_REUSEADDR : 0 },
+		{ 0 },
+	};
+	int err = set_flags(fd, flags);
+
 	if (!err)
-		err = v6 ? set_flag(fd, IPPROTO_IPV6, IPV6_FREEBIND)
-			 : set_flag(fd, IPPROTO_IP, IP_FREEBIND);
-	if (!err && bind(fd, &source->sa, addr_len(source)))
-		err = -errno;
+		err = bind_to(fd, how->source);
+	if (err == -EADDRINUSE && how->transparent && port)
+		err = bind_by_force(fd, how->source);
 	return err;
 }
 
@@ -150,7 +253,7 @@ prepare_dial(int fd, sa_family_t family, struct sock_dial *how)
 	    setsockopt(fd, SOL_SOCKET, SO_MARK, &how->mark, sizeof(how->mark)))
 		err = -errno;
 	if (!err && how->source)
-		err = bind_source(fd, how->source);
+		err = how->source_error = bind_source(fd, how);
 	if (err)
 		return err;
 	sock_apply(fd, family, options, &sock_options_none);
@@ -166,7 +269,7 @@ sock_dial(const struct addr *dst, struct sock_dial *how)
 	int fd = how->spare < 0 ? sock_stream(dst->sa.sa_family) : how->spare;
 	int err;
 
-	how->congestion_error = 0;
+	how->congestion_error = how->source_error = 0;
 	if (fd < 0)
 		return fd;
 	err = prepare_dial(fd, dst->sa.sa_family, how);

@@ -62,6 +62,21 @@ void sock_congestion(int fd, char name[SOCK_CONGESTION_MAX]);
 int sock_listen(const struct addr *a, const struct sock_options *options);
 
 /*
+ * Looks at a listener that somebody else made, and makes it non-blocking
+ * and close-on-exec; A is its address. 0, or -errno: -EBADF not open,
+ * -ENOTSOCK no socket, -EPROTONOSUPPORT not TCP, -EINVAL not listening,
+ * -EPERM not transparent.
+ */
+__attribute__((warn_unused_result)) int sock_adopt(int fd, struct addr *a);
+
+/*
+ * Gives an adopted listener what sock_listen gives its own: its backlog,
+ * and what accepted sockets inherit. 0 or -errno.
+ */
+__attribute__((warn_unused_result)) int sock_prepare(
+    int fd, sa_family_t family, const struct sock_options *options);
+
+/*
  * 0 when nobody listens on A. SO_REUSEPORT alone would let a second
  * daemon of the same user share the port in silence.
  */
@@ -81,17 +96,31 @@ struct sock_dial {
 	int spare; /* a socket to use, sock_dial's from then on; -1: none */
 	const struct sock_options *options;
 	const struct addr *source; /* NULL: the kernel chooses */
+	bool transparent;	   /* SOURCE is nobody's here: a client's */
 	const char *interface;	   /* "": any */
 	uint32_t mark;
 	bool strict;	      /* a refused algorithm is a failure */
 	int congestion_error; /* out: 0 or -errno */
+	int source_error;     /* out: 0 or why it cannot be bound: -errno */
 };
 
 /*
  * Begins to connect to DST. The descriptor, or -errno; -EADDRNOTAVAIL
- * when the source cannot be bound.
+ * when the source is not ours, or has a port whose last connection to DST
+ * is not over. One in TIME_WAIT is taken over where it had timestamps, at
+ * once and with a sequence number beyond its own: a port that bind(2) was
+ * given is not subject to tcp_tw_reuse (tcp_twsk_unique, twp == NULL).
  */
 int sock_dial(const struct addr *dst, struct sock_dial *how);
+
+/*
+ * Ends the TIME_WAIT of the connection LOCAL to PEER (by way of INTERFACE,
+ * "": any), as `ss -K` does. 0; -EBUSY when it is in another state;
+ * -ENOENT when there is none; -EOPNOTSUPP from a kernel without
+ * CONFIG_INET_DIAG_DESTROY.
+ */
+__attribute__((warn_unused_result)) int sock_end_time_wait(
+    const struct addr *local, const struct addr *peer, const char *interface);
 
 /* 0 when connected, or the -errno that ended the attempt. */
 __attribute__((warn_unused_result)) int sock_connect_result(int fd);

@@ -183,6 +183,23 @@ take_version(struct args *args, char *value)
 	exit(COMMAND_GOOD);
 }
 
+/*
+ * A kind with words of its own: { .words = (const char *const[]){ "nft",
+ * "iptables", NULL } }.
+ */
+const struct args_kind args_kinds[] = {
+	[ARGS_NOTHING] = { 0 },
+	[ARGS_FILE] = { .name = "FILE" },
+	[ARGS_ALGORITHM] = { .name = "ALGO" },
+	[ARGS_NUMBER] = { .name = "N" },
+	[ARGS_ADDRESS] = { .name = "ADDRESS" },
+	[ARGS_NAME] = { .name = "NAME" },
+	[ARGS_PREFIX] = { .name = "PREFIX" },
+	[ARGS_ORDER] = { .words = (const char *const[]){ "rate", "age",
+			     "retrans", NULL } },
+};
+const size_t args_kind_count = sizeof(args_kinds) / sizeof(*args_kinds);
+
 /* clang-format off */
 const struct args_row args_rows[] = {
 	{ ARGS_CONFIG, 'c', "config", ARGS_FILE, NULL, take_config,
@@ -210,8 +227,8 @@ const struct args_row args_rows[] = {
 	    "flows of clients in this prefix only" },
 	{ ARGS_FILTER, '\0', "dst", ARGS_PREFIX, "prefix", take_dst,
 	    "flows to servers in this prefix only" },
-	{ ARGS_FILTER, '\0', "sort", ARGS_NAME, "order", take_sort,
-	    "the first by rate, age or retrans" },
+	{ ARGS_FILTER, '\0', "sort", ARGS_ORDER, "order", take_sort,
+	    "the first of this order" },
 	{ ARGS_FILTER, '\0', "limit", ARGS_NUMBER, "limit", take_limit,
 	    "so many at most" },
 	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
@@ -276,6 +293,16 @@ mistake(const char *what, const char *value)
 	return COMMAND_USAGE;
 }
 
+static bool
+is_one_of(const struct args_kind *kind, const char *value)
+{
+	const char *const *word = kind->words;
+
+	while (word && *word && strcmp(*word, value))
+		word++;
+	return !word || *word;
+}
+
 /* What a command is about, such as a flow's number. -1 to go on. */
 static int
 take_operand(
@@ -336,7 +363,8 @@ args_read(
 			return COMMAND_USAGE;
 		snprintf(what, sizeof(what), "bad %s",
 		    row->bad ? row->bad : row->name);
-		if (!row->take(args, optarg))
+		if (!is_one_of(&args_kinds[row->value], optarg) ||
+		    !row->take(args, optarg))
 			return mistake(what, optarg);
 	}
 	args->path = conf_default_path(args->path);

@@ -53,7 +53,17 @@ enum args_value {
 	ARGS_ADDRESS,
 	ARGS_NAME,
 	ARGS_PREFIX,
+	ARGS_ORDER,
 };
+
+struct args_kind {
+	const char *name;	  /* in --help; NULL: the words */
+	const char *const *words; /* all that it may be; NULL: any */
+};
+
+/* By enum args_value. */
+extern const struct args_kind args_kinds[];
+extern const size_t args_kind_count;
 
 struct args_row {
 	unsigned option;  /* enum args_option */

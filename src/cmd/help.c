@@ -3,24 +3,35 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/args.h"
 #include "cmd/command.h"
 
 #define COLUMN 24 /* where explanations begin */
 #define WIDTH 79
 
-static const char *const values[] = {
-	[ARGS_FILE] = "FILE",
-	[ARGS_ALGORITHM] = "ALGO",
-	[ARGS_NUMBER] = "N",
-	[ARGS_ADDRESS] = "ADDRESS",
-	[ARGS_NAME] = "NAME",
-	[ARGS_PREFIX] = "PREFIX",
-};
-
-const char *
-help_value(enum args_value value)
+/* Adds WORDS, with SEPARATOR between them, to the N bytes at TEXT. */
+static void
+join(char *text, size_t n, const char *const *words, const char *separator)
 {
-	return values[value];
+	size_t used = strlen(text);
+
+	for (const char *const *word = words; *word && used < n; word++)
+		used += (size_t)snprintf(text + used, n - used, "%s%s",
+		    word > words ? separator : "", *word);
+}
+
+/* Adds what stands after the option of ROW, to the N bytes at TEXT. */
+static void
+add_value(char *text, size_t n, const struct args_row *row)
+{
+	const struct args_kind *kind = &args_kinds[row->value];
+	const char *name[] = { " ", kind->name, NULL };
+
+	if (!row->value)
+		return;
+	join(text, n, name, "");
+	if (!kind->name)
+		join(text, n, kind->words, "|");
 }
 
 /* Prints WORD after a blank, on a new line where this one is full. */
@@ -41,13 +52,10 @@ print_usage(const char *lead, const struct command *c)
 	int column = printf("%s unatatp", lead), indent = column;
 
 	column += printf(c == commands ? " [%s]" : " %s", c->name);
-	for (const char *const *v = c->verbs; v && *v; v++) {
-		if (v > c->verbs)
-			strcat(word, "|");
-		strcat(word, *v);
-	}
-	if (*word)
+	if (c->verbs) {
+		join(word, sizeof(word), c->verbs, "|");
 		column = wrap(column, indent, word);
+	}
 	if (c->operand)
 		column = wrap(column, indent, c->operand);
 	for (size_t i = 0; i < args_count; i++) {
@@ -59,10 +67,7 @@ print_usage(const char *lead, const struct command *c)
 			snprintf(word, sizeof(word), "[-%c", row->letter);
 		else
 			snprintf(word, sizeof(word), "[--%s", row->name);
-		if (row->value) {
-			strcat(word, " ");
-			strcat(word, values[row->value]);
-		}
+		add_value(word, sizeof(word) - 1, row);
 		strcat(word, "]");
 		column = wrap(column, indent, word);
 	}
@@ -78,11 +83,13 @@ print_option(const struct args_row *row)
 	if (row->letter)
 		n += snprintf(left + n, sizeof(left) - n, "-%c", row->letter);
 	if (row->name)
-		n += snprintf(left + n, sizeof(left) - n, "%s--%s",
+		snprintf(left + n, sizeof(left) - n, "%s--%s",
 		    row->letter ? ", " : "", row->name);
-	if (row->value)
-		snprintf(left + n, sizeof(left) - n, " %s", values[row->value]);
-	printf("  %-*s%s\n", COLUMN - 2, left, row->help);
+	add_value(left, sizeof(left), row);
+	if (strlen(left) >= COLUMN - 2)
+		printf("  %s\n%*s%s\n", left, COLUMN, "", row->help);
+	else
+		printf("  %-*s%s\n", COLUMN - 2, left, row->help);
 }
 
 void

@@ -25,7 +25,7 @@ struct conf_memory;
 enum conf_action { CONF_PROXY, CONF_REJECT, CONF_BYPASS };
 enum conf_when_down { CONF_DOWN_FORWARD, CONF_DOWN_DROP };
 enum conf_missing { CONF_MISSING_WARN, CONF_MISSING_REJECT };
-enum conf_flow_log { CONF_FLOWS_OFF, CONF_FLOWS_SUMMARY };
+enum conf_flow_log { CONF_FLOWS_OFF, CONF_FLOWS_SUMMARY, CONF_FLOWS_JSON };
 
 /* What of the client's own address the server sees. */
 enum conf_client { CONF_CLIENT_NONE, CONF_CLIENT_ADDRESS, CONF_CLIENT_PORT };

@@ -30,7 +30,7 @@ static const struct option_word targets[] = {
 };
 static const struct option_word flow_logs[] = {
 	{ "off", CONF_FLOWS_OFF }, { "summary", CONF_FLOWS_SUMMARY },
-	{ NULL, 0 }
+	{ "json", CONF_FLOWS_JSON }, { NULL, 0 }
 };
 
 #define K INT64_C(1024)
@@ -92,7 +92,7 @@ WORDS(LOG, "level", conf, log.level, "info", levels, 0,
 WORDS(LOG, "target", conf, log.target, "auto", targets, OPTION_RESTART,
     "auto: standard error, or syslog when in the background (-d)."),
 WORDS(LOG, "flows", conf, log.flows, "summary", flow_logs, 0,
-    "summary: one line a flow, at its end, at level info."),
+    "A line for each flow at its end: summary, or json for machines."),
 ROW(LOG, INT, "max_per_second", conf, log.max_per_second, "50", 0, 1000000, 0,
     "Lines a second about flows; the rest is counted. 0: no limit."),
 

@@ -123,6 +123,15 @@ start_console(struct daemon *d)
 	return DAEMON_FAILED;
 }
 
+static void
+on_answer(void *owner, void *arg)
+{
+	struct daemon *d = owner;
+
+	(void)arg;
+	supervise_on_answer(&d->supervise);
+}
+
 static enum daemon_result
 start(struct daemon *d)
 {
@@ -133,6 +142,7 @@ start(struct daemon *d)
 	d->shared = (struct worker_shared){
 		.on_adopted = reload_on_adopted,
 		.on_drained = signals_on_drained,
+		.on_answer = on_answer,
 		.live_total = &d->live_total,
 		.n_workers = count_workers(d->conf),
 	};
@@ -142,7 +152,9 @@ start(struct daemon *d)
 		return DAEMON_FAILED;
 	}
 	d->shared.main = d->mailbox;
-	err = listen_open(&plan, d->conf, NULL, d->shared.n_workers);
+	inherit_keep(&d->passed, d->conf);
+	err =
+	    listen_open(&plan, d->conf, NULL, &d->passed, d->shared.n_workers);
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
@@ -155,6 +167,10 @@ start(struct daemon *d)
 		result = start_workers_quiet(d, &plan);
 	if (result == DAEMON_GOOD)
 		result = start_console(d);
+	if (result == DAEMON_GOOD &&
+	    supervise_start(
+		&d->supervise, d->base, d->workers, d->shared.n_workers))
+		result = DAEMON_FAILED;
 	if (result == DAEMON_GOOD)
 		listen_plan_log(&plan, d->shared.n_workers);
 	listen_plan_clear(&plan);
@@ -164,6 +180,7 @@ start(struct daemon *d)
 static void
 finish(struct daemon *d)
 {
+	supervise_close(&d->supervise);
 	console_free(d->console);
 	d->console = NULL;
 	control_socket_close(&d->socket);
@@ -175,6 +192,7 @@ finish(struct daemon *d)
 		event_free(d->reload);
 	localaddr_watch_free(d->watch);
 	mailbox_free(d->mailbox);
+	inherit_close(&d->passed);
 	if (d->base)
 		event_base_free(d->base);
 	conf_unref(d->conf);
@@ -225,8 +243,10 @@ daemon_run(const struct daemon_args *args)
 	/* The working directory may change; a relative path must not. */
 	if (args->path && !(d.path = realpath(args->path, NULL)))
 		d.path = strdup(args->path);
-	d.conf = reload_read(&d);
-	if (d.conf) {
+	supervise_open(&d.supervise);
+	if (inherit_open(&d.passed))
+		result = DAEMON_CANNOT_LISTEN;
+	else if ((d.conf = reload_read(&d))) {
 		reload_set_log(d.conf);
 		result = args->background ? run_background(&d) : run(&d, NULL);
 	}

@@ -25,7 +25,8 @@ log_refusal(const struct addr *a, int err)
 	const char *mend = "";
 
 	if (err == -EPERM)
-		mend = " (TPROXY needs CAP_NET_ADMIN: run as root)";
+		mend = " (TPROXY needs CAP_NET_ADMIN: run as root, "
+		       "or let systemd pass the socket)";
 	else if (err == -EACCES)
 		mend = " (ports below 1024 need root, at start only)";
 	else if (err == -EADDRINUSE)
@@ -43,22 +44,60 @@ skippable(const struct conf *conf, int err)
 	return conf->builtin && (err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL);
 }
 
+/* An address to open, and how to. */
+struct task {
+	const struct addr *addr;
+	const struct inherit *passed;
+	struct sock_options options; /* what accepted sockets inherit */
+	size_t rows;		     /* sockets a worker */
+	size_t n_workers;
+};
+
+/*
+ * Each passed socket gets a worker and each worker a socket: the kernel
+ * spreads SYNs over all sockets of an address (ReusePort=yes), accepted or
+ * not.
+ */
+static size_t
+count_rows(const struct task *t)
+{
+	size_t n = inherit_count(t->passed, t->addr);
+
+	return n > t->n_workers ? (n + t->n_workers - 1) / t->n_workers : 1;
+}
+
+static int
+copy_passed(const struct task *t, size_t index)
+{
+	size_t n = inherit_count(t->passed, t->addr);
+	int fd = inherit_copy(t->passed, t->addr, index % n), err;
+
+	if (fd < 0)
+		return fd;
+	err = sock_prepare(fd, t->addr->sa.sa_family, &t->options);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
 /* One address for every worker; the caller closes what a failure left. */
 static int
-open_addr(struct listen_plan *plan, const struct addr *a, size_t slots,
-    const struct sock_options *inherited, size_t n_workers)
+open_addr(struct listen_plan *plan, const struct task *t, size_t slots)
 {
-	int err = sock_probe(a);
+	bool passed = inherit_count(t->passed, t->addr) > 0;
+	int err = passed ? 0 : sock_probe(t->addr);
 
-	for (size_t i = 0; !err && i < n_workers; i++) {
-		struct worker_listener *l =
-		    &plan->fds[i * slots + plan->n_addrs];
-		int fd = sock_listen(a, inherited);
+	for (size_t i = 0; !err && i < t->rows * t->n_workers; i++) {
+		size_t worker = i % t->n_workers, row = i / t->n_workers;
+		int fd = passed ? copy_passed(t, i)
+				: sock_listen(t->addr, &t->options);
 
 		if (fd < 0)
 			err = fd;
 		else
-			*l = (struct worker_listener){ *a, fd };
+			plan->fds[worker * slots + plan->n + row] =
+			    (struct worker_listener){ *t->addr, fd };
 	}
 	return err;
 }
@@ -68,46 +107,73 @@ static void
 pack(struct listen_plan *plan, size_t slots, size_t n_workers)
 {
 	for (size_t i = 1; i < n_workers; i++)
-		memmove(&plan->fds[i * plan->n_addrs], &plan->fds[i * slots],
-		    plan->n_addrs * sizeof(*plan->fds));
+		memmove(&plan->fds[i * plan->n], &plan->fds[i * slots],
+		    plan->n * sizeof(*plan->fds));
+}
+
+/* Room for what CONF asks for, all slots empty. */
+static int
+make_room(struct listen_plan *plan, const struct conf *conf, struct task *t,
+    size_t *slots)
+{
+	*slots = 0;
+	for (size_t i = 0; i < conf->n_listens; i++) {
+		t->addr = &conf->listens[i];
+		*slots += count_rows(t);
+	}
+	*plan = (struct listen_plan){
+		.fds = malloc(*slots * t->n_workers * sizeof(*plan->fds)),
+	};
+	if (!plan->fds)
+		return -ENOMEM;
+	for (size_t i = 0; i < *slots * t->n_workers; i++)
+		plan->fds[i].fd = -1;
+	return 0;
+}
+
+static int
+open_all(struct listen_plan *plan, const struct conf *conf,
+    const struct conf *old, struct task *t, size_t slots)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < conf->n_listens; i++) {
+		t->addr = &conf->listens[i];
+		t->rows = count_rows(t);
+		if (has(old, t->addr))
+			continue;
+		err = open_addr(plan, t, slots);
+		if (!err)
+			plan->n += t->rows;
+		else if (skippable(conf, err))
+			err = 0;
+		else
+			log_refusal(t->addr, err);
+	}
+	if (!err && !plan->n && !old) {
+		log_error("nothing to listen on");
+		err = -EADDRNOTAVAIL;
+	}
+	return err;
 }
 
 int
 listen_open(struct listen_plan *plan, const struct conf *conf,
-    const struct conf *old, size_t n_workers)
+    const struct conf *old, const struct inherit *passed, size_t n_workers)
 {
-	size_t slots = conf->n_listens, n = slots * n_workers;
-	struct sock_options inherited;
-	int err = 0;
+	struct task task = { .passed = passed, .n_workers = n_workers };
+	size_t slots;
+	int err = make_room(plan, conf, &task, &slots);
 
-	*plan = (struct listen_plan){ .fds = malloc(n * sizeof(*plan->fds)) };
-	if (!plan->fds)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		plan->fds[i].fd = -1;
-	listener_inherit(conf, &inherited);
-	for (size_t i = 0; !err && i < slots; i++) {
-		const struct addr *a = &conf->listens[i];
-
-		if (has(old, a))
-			continue;
-		err = open_addr(plan, a, slots, &inherited, n_workers);
-		if (!err)
-			plan->n_addrs++;
-		else if (skippable(conf, err))
-			err = 0;
-		else
-			log_refusal(a, err);
-	}
-	if (!err && !plan->n_addrs && !old) {
-		log_error("nothing to listen on");
-		err = -EADDRNOTAVAIL;
-	}
+	if (err)
+		return err;
+	listener_inherit(conf, &task.options);
+	err = open_all(plan, conf, old, &task, slots);
 	if (!err) {
 		pack(plan, slots, n_workers);
 		return 0;
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < slots * n_workers; i++)
 		if (plan->fds[i].fd >= 0)
 			close(plan->fds[i].fd);
 	listen_plan_clear(plan);
@@ -126,7 +192,9 @@ listen_plan_log(const struct listen_plan *plan, size_t n_workers)
 {
 	char text[ADDR_TEXT_MAX];
 
-	for (size_t i = 0; i < plan->n_addrs; i++)
-		log_notice("listening on %s, workers=%zu",
-		    addr_format(&plan->fds[i].addr, text), n_workers);
+	for (size_t i = 0; i < plan->n; i++)
+		if (!i ||
+		    !addr_equal(&plan->fds[i].addr, &plan->fds[i - 1].addr))
+			log_notice("listening on %s, workers=%zu",
+			    addr_format(&plan->fds[i].addr, text), n_workers);
 }

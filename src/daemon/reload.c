@@ -13,15 +13,19 @@
 static void
 on_finding(void *arg, enum conf_severity severity, const char *line)
 {
-	(void)arg;
+	if (severity == CONF_ERROR)
+		supervise_refused(arg, line);
 	log_line(severity == CONF_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
 	    "%s", line);
 }
 
 struct conf *
-reload_read(const struct daemon *d)
+reload_read(struct daemon *d)
 {
-	struct conf_report report = { .emit = on_finding };
+	struct conf_report report = {
+		.emit = on_finding,
+		.arg = &d->supervise,
+	};
 	struct conf *conf;
 
 	privs_wake_reader();
@@ -57,7 +61,7 @@ bool
 reload_hand_out(
     struct daemon *d, struct conf *conf, const struct listen_plan *plan)
 {
-	size_t n = plan->n_addrs;
+	size_t n = plan->n;
 
 	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++)
 		if (worker_adopt(d->workers[i], conf, plan->fds + i * n, n)) {
@@ -72,9 +76,14 @@ static struct conf *
 prepare(struct daemon *d, struct listen_plan *plan)
 {
 	struct conf *conf = reload_read(d);
+	int err;
 
-	if (!conf || !listen_open(plan, conf, d->conf, d->shared.n_workers))
+	if (!conf)
+		return NULL;
+	err = listen_open(plan, conf, d->conf, &d->passed, d->shared.n_workers);
+	if (!err)
 		return conf;
+	supervise_refused(&d->supervise, strerror(-err));
 	conf_unref(conf);
 	return NULL;
 }
@@ -83,14 +92,19 @@ bool
 reload_begin(struct daemon *d)
 {
 	struct listen_plan plan;
-	struct conf *conf = prepare(d, &plan);
+	struct conf *conf;
 
+	supervise_reloading(&d->supervise);
+	conf = prepare(d, &plan);
 	if (!conf) {
 		d->reloads_refused++;
 		log_error("reload refused: everything stays as it was");
+		if (!d->n_adopting)
+			supervise_ready(&d->supervise);
 		return false;
 	}
 	warn_fixed(d->conf, conf);
+	inherit_warn(&d->passed, conf);
 	d->reloading = true;
 	reload_hand_out(d, conf, &plan);
 	listen_plan_clear(&plan);
@@ -119,7 +133,10 @@ reload_on_adopted(void *owner, void *arg)
 	struct daemon *d = owner;
 
 	(void)arg;
-	if (--d->n_adopting || !d->reloading)
+	if (--d->n_adopting)
+		return;
+	supervise_ready(&d->supervise);
+	if (!d->reloading)
 		return;
 	d->reloading = false;
 	d->reloads_good++;

@@ -15,7 +15,7 @@ struct daemon;
 struct listen_plan;
 
 /* The file of D, read; its findings are logged. NULL: a mistake. */
-struct conf *reload_read(const struct daemon *d);
+struct conf *reload_read(struct daemon *d);
 
 /* What a configuration says of the log, from now on. */
 void reload_set_log(const struct conf *conf);

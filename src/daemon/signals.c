@@ -44,6 +44,8 @@ signals_drain(struct daemon *d)
 	d->draining = true;
 	log_notice("draining: no new flows, %lld live, %lld ms at most",
 	    (long long)d->live_total, (long long)d->conf->timeouts.drain);
+	supervise_stopping(&d->supervise, d->conf->timeouts.drain);
+	inherit_close(&d->passed);
 	for (size_t i = 0; i < d->shared.n_workers; i++)
 		worker_drain(d->workers[i]);
 	event_add(d->drain_timer, &tv);

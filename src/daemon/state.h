@@ -12,6 +12,8 @@
 
 #include "daemon/control_socket.h"
 #include "daemon/daemon.h"
+#include "daemon/inherit.h"
+#include "daemon/supervise.h"
 #include "daemon/worker.h"
 
 struct console;
@@ -32,6 +34,8 @@ struct daemon {
 	struct event *reload; /* a burst of HUPs makes it active once */
 	struct event *drain_timer;
 	struct localaddr_watch *watch;
+	struct inherit passed;
+	struct supervise supervise;
 	struct worker_shared shared;
 	struct worker **workers;
 	_Atomic int64_t live_total;

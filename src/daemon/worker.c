@@ -211,6 +211,15 @@ worker_send(struct worker *w, struct worker_errand *errand)
 }
 
 static void
+on_ask(void *owner, void *arg)
+{
+	struct worker *w = owner;
+
+	(void)arg;
+	tell_main(w, w->shared->on_answer, w);
+}
+
+static void
 on_close_flows(void *owner, void *arg)
 {
 	struct worker *w = owner;
@@ -238,6 +247,12 @@ void
 worker_drain(struct worker *w)
 {
 	post(w, on_drain, NULL);
+}
+
+void
+worker_ask(struct worker *w)
+{
+	post(w, on_ask, NULL);
 }
 
 void

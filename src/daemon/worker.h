@@ -23,6 +23,7 @@ struct worker_shared {
 	struct mailbox *main;
 	mailbox_fn *on_adopted; /* posted to main: conf is in force */
 	mailbox_fn *on_drained; /* likewise: no flow is left */
+	mailbox_fn *on_answer;	/* likewise: it was asked */
 	_Atomic int64_t *live_total;
 	size_t n_workers;
 };
@@ -65,6 +66,9 @@ struct worker_errand {
 /* 0, or -ENOMEM: the worker has not got it. */
 __attribute__((warn_unused_result)) int worker_send(
     struct worker *w, struct worker_errand *errand);
+
+/* Has it post on_answer, as soon as its loop gets there. */
+void worker_ask(struct worker *w);
 
 /* Closes every flow for one reason. */
 void worker_close_flows(struct worker *w, enum ending ending);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "flow/flow_log.h"
 
 /* Flushing: how often to look, and how long without progress to wait. */
 #define FLUSH_CHECK_MS 10
@@ -34,7 +35,7 @@ flow_enter(struct flow *flow, enum flow_state state)
 	TAILQ_INSERT_TAIL(&lists[state], flow, entry);
 }
 
-/* A deadline, and the ending that it brings. */
+/* A deadline, and the ending that it brings; ENDING_COUNT: a redial. */
 struct deadline {
 	int64_t at;
 	enum ending ending;
@@ -57,6 +58,7 @@ next_deadline(const struct flow *flow)
 	if (flow->state == FLOW_DIALLING) {
 		nearer(&d, flow->opened_ms, flow->connect_ms,
 		    ENDING_CONNECT_TIMEOUT);
+		nearer(&d, 0, flow->redial_ms, ENDING_COUNT);
 		return d;
 	}
 	nearer(&d, active, flow->idle_ms, ENDING_IDLE);
@@ -141,10 +143,12 @@ flow_on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (flow->state == FLOW_FLUSHING)
 		on_flush_timer(flow);
-	else if (d.at <= clock_ms())
-		flow_close(flow, d.ending);
-	else
+	else if (d.at > clock_ms())
 		flow_arm(flow);
+	else if (d.ending == ENDING_COUNT)
+		flow_redial(flow);
+	else
+		flow_close(flow, d.ending);
 }
 
 static void
@@ -187,34 +191,6 @@ close_leg(struct leg *leg, bool reset)
 	leg->fd = -1;
 }
 
-/* Writes the flow's line, while its legs still stand. */
-static void
-log_end(struct flow *flow, enum ending ending)
-{
-	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
-	char client_cc[SOCK_CONGESTION_MAX], server_cc[SOCK_CONGESTION_MAX];
-	const struct relay *relay = &flow->relay;
-	struct sock_info client;
-	int64_t now = clock_ms();
-
-	sock_info(relay->legs[RELAY_CLIENT].fd, &client);
-	sock_congestion(relay->legs[RELAY_CLIENT].fd, client_cc);
-	sock_congestion(relay->legs[RELAY_SERVER].fd, server_cc);
-	log_info("flow id=%llu policy=%s src=%s dst=%s up=%llu down=%llu "
-		 "ms=%lld connect_ms=%lld client_cc=%s server_cc=%s "
-		 "client_rtt_us=%u client_retrans=%u ending=%s",
-	    (unsigned long long)flow->id, flow->policy,
-	    addr_format(&flow->src, src), addr_format(&flow->dst, dst),
-	    (unsigned long long)relay->lanes[RELAY_UP].bytes,
-	    (unsigned long long)relay->lanes[RELAY_DOWN].bytes,
-	    (long long)(now - flow->opened_ms),
-	    (long long)(flow->connected_ms
-		    ? flow->connected_ms - flow->opened_ms
-		    : 0),
-	    *client_cc ? client_cc : "-", *server_cc ? server_cc : "-",
-	    client.rtt_us, client.retransmits, ending_word(ending));
-}
-
 /* Nobody is to look at FLOW any more. */
 static void
 leave_all(struct flow_set *set, struct flow *flow)
@@ -237,7 +213,8 @@ flow_close(struct flow *flow, enum ending ending)
 	flow_enter(flow, FLOW_CLOSED);
 	leave_all(set, flow);
 	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
-		log_end(flow, ending);
+		flow_log_end(
+		    flow, (enum conf_flow_log)set->conf->log.flows, ending);
 	/* Counted before a peer can see it. */
 	stats_add(&set->stats.flows_ended, 1);
 	stats_add(&set->stats.endings[ending], 1);

@@ -53,6 +53,7 @@ struct flow {
 	struct event timer;
 	struct relay relay;
 	int64_t opened_ms, connected_ms; /* clock_ms; 0: not yet */
+	int64_t redial_ms; /* clock_ms: the client's port is not free yet */
 	int64_t connect_ms, idle_ms, half_close_ms, lifetime_ms;
 	uint64_t flushed; /* flushing: the last progress, and when */
 	int64_t flushed_ms;
@@ -106,8 +107,21 @@ void flow_set_close_all(struct flow_set *set, enum ending ending);
  */
 void flow_open(struct listener *l, int fd, const struct addr *peer);
 
-/* The dial has ended: the server leg's entry until the relay takes it. */
-void flow_on_connected(struct poll_entry *entry, uint32_t events);
+/* True when A is the gateway's, or of a kind that no gateway forwards. */
+bool flow_is_own(const struct flow_set *set, const struct addr *a);
+
+/* Counts and logs ERR, a refused algorithm. True: the flow may go on. */
+bool flow_tolerates(struct flow *flow, const struct policy *policy,
+    const char *leg, const char *algorithm, int err);
+
+/*
+ * Starts to connect the server leg, or arranges to try again when the
+ * client's port is free (flow_redial). ENDING_COUNT when under way.
+ */
+enum ending flow_dial(struct flow *flow, const struct policy *policy);
+
+/* The time of redial_ms has come. */
+void flow_redial(struct flow *flow);
 
 /* Puts FLOW on the list of STATE; asserts that the step is legal. */
 void flow_enter(struct flow *flow, enum flow_state state);

@@ -1,4 +1,4 @@
-/* How a flow begins: from the accepted socket to both legs standing. */
+/* How a flow begins: from the accepted socket to the dial. */
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -43,8 +43,8 @@ flow_new(struct flow_set *set, const struct addr *peer)
 	return flow;
 }
 
-static bool
-is_own(const struct flow_set *set, const struct addr *a)
+bool
+flow_is_own(const struct flow_set *set, const struct addr *a)
 {
 	return addr_is_special(a) || localaddr_has(set->local, a);
 }
@@ -62,7 +62,7 @@ is_listener(const struct flow_set *set, const struct addr *a)
 			continue;
 		if (addr_same_host(l, a))
 			return true;
-		if (addr_is_any(l) && is_own(set, a))
+		if (addr_is_any(l) && flow_is_own(set, a))
 			return true;
 	}
 	return false;
@@ -87,7 +87,7 @@ find_objection(const struct flow *flow, const struct policy *policy)
 		return ENDING_LOOP;
 	if (policy->action == CONF_REJECT)
 		return ENDING_REJECTED;
-	if (!policy->allow_local && is_own(set, &flow->dst))
+	if (!policy->allow_local && flow_is_own(set, &flow->dst))
 		return ENDING_LOCAL;
 	if (over_limit(set))
 		return ENDING_FLOW_LIMIT;
@@ -106,23 +106,6 @@ take_policy(struct flow *flow, const struct policy *policy)
 	flow->relay.splice_after = (uint64_t)policy->splice_after;
 }
 
-/* Counts and logs ERR, a refused algorithm. True: the flow may go on. */
-static bool
-tolerate(struct flow *flow, const struct policy *policy, const char *leg,
-    const char *algorithm, int err)
-{
-	if (!err)
-		return true;
-	stats_add(&flow->set->stats.congestion_refused, 1);
-	if (log_allow(LOG_LEVEL_WARNING))
-		log_warning("flow id=%llu policy=%s: the kernel refuses "
-			    "congestion \"%s\" on the %s leg: %s (see sysctl "
-			    "net.ipv4.tcp_allowed_congestion_control)",
-		    (unsigned long long)flow->id, flow->policy, algorithm, leg,
-		    strerror(-err));
-	return policy->congestion_missing == CONF_MISSING_WARN;
-}
-
 static bool
 prepare_client(
     struct flow *flow, const struct policy *policy, const struct listener *l)
@@ -136,97 +119,7 @@ prepare_client(
 		stats_add(&flow->set->stats.options_refused, 1);
 	if (*want.congestion)
 		err = sock_set_congestion(fd, want.congestion);
-	return tolerate(flow, policy, "client", want.congestion, err);
-}
-
-/* The address to dial from, in A; NULL: the kernel's choice. */
-static const struct addr *
-choose_source(
-    const struct flow *flow, const struct policy *policy, struct addr *a)
-{
-	bool v6 = flow->dst.sa.sa_family == AF_INET6;
-	const struct conf_source *source = &policy->source;
-
-	if (!source->has[v6])
-		return NULL;
-	/* A map keeps the host bits of a client of the same family. */
-	*a = flow->src.sa.sa_family == flow->dst.sa.sa_family ? flow->src
-							      : flow->dst;
-	prefix_map(&source->prefix[v6], a);
-	addr_set_port(a, 0);
-	return a;
-}
-
-static enum ending
-dial_ending(int err)
-{
-	switch (-err) {
-	case ECONNREFUSED:
-		return ENDING_CONNECT_REFUSED;
-	case EHOSTUNREACH:
-	case ENETUNREACH:
-	case EHOSTDOWN:
-	case ENETDOWN:
-	case ENONET:
-	case EACCES: /* a "prohibit" route */
-		return ENDING_CONNECT_UNREACHABLE;
-	case ETIMEDOUT:
-		return ENDING_CONNECT_TIMEOUT;
-	case EADDRNOTAVAIL:
-	case EADDRINUSE:
-	case ENODEV:
-		return ENDING_SOURCE;
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-	case EAGAIN: /* no free port: ip_local_port_range is used up */
-		return ENDING_RESOURCES;
-	default:
-		return ENDING_CONNECT_FAILED;
-	}
-}
-
-/* True when ERR is the kernel's word for a source that is not ours. */
-static bool
-is_foreign(const struct flow_set *set, const struct addr *source, int err)
-{
-	return (err == -EINVAL || err == -ENETUNREACH) && source &&
-	    !localaddr_has(set->local, source);
-}
-
-/* Starts to connect. ENDING_COUNT when under way. */
-static enum ending
-dial(struct flow *flow, const struct policy *policy)
-{
-	struct leg *leg = &flow->relay.legs[RELAY_SERVER];
-	struct addr source;
-	struct sock_dial how = {
-		.spare = -1,
-		.options = &policy->server,
-		.source = choose_source(flow, policy, &source),
-		.interface = policy->interface,
-		.mark = (uint32_t)policy->mark,
-		.strict = policy->congestion_missing == CONF_MISSING_REJECT,
-	};
-	int fd = sock_dial(&flow->dst, &how);
-
-	if (fd == -EMFILE || fd == -ENFILE) {
-		how.spare = listeners_lend(
-		    &flow->set->listeners, flow->dst.sa.sa_family);
-		fd = sock_dial(&flow->dst, &how);
-	}
-	leg->fd = fd < 0 ? -1 : fd;
-	if (!tolerate(flow, policy, "server", policy->server.congestion,
-		how.congestion_error))
-		return ENDING_CONGESTION;
-	if (fd < 0)
-		return is_foreign(flow->set, how.source, fd) ? ENDING_SOURCE
-							     : dial_ending(fd);
-	leg->entry.on_ready = flow_on_connected;
-	if (poller_add(flow->set->poller, fd, &leg->entry, POLLER_STREAM))
-		return ENDING_RESOURCES;
-	return ENDING_COUNT;
+	return flow_tolerates(flow, policy, "client", want.congestion, err);
 }
 
 static enum ending
@@ -246,7 +139,7 @@ open_by_policy(struct flow *flow, const struct listener *l)
 		return ending;
 	if (!prepare_client(flow, policy, l))
 		return ENDING_CONGESTION;
-	return dial(flow, policy);
+	return flow_dial(flow, policy);
 }
 
 void
@@ -267,26 +160,4 @@ flow_open(struct listener *l, int fd, const struct addr *peer)
 		flow_close(flow, ending);
 	else
 		flow_arm(flow);
-}
-
-void
-flow_on_connected(struct poll_entry *entry, uint32_t events)
-{
-	struct leg *leg =
-	    (struct leg *)((char *)entry - offsetof(struct leg, entry));
-	struct flow *flow =
-	    (struct flow *)((char *)leg->relay - offsetof(struct flow, relay));
-	int err = 0;
-
-	if (events & (EPOLLERR | EPOLLHUP))
-		err = sock_connect_result(leg->fd);
-	/* Accepted and reset since: what the server said comes first. */
-	if (err && err != -ECONNRESET) {
-		flow_close(flow, dial_ending(err));
-		return;
-	}
-	flow->connected_ms = clock_ms();
-	flow_enter(flow, FLOW_OPEN);
-	flow_arm(flow);
-	relay_start(&flow->relay, events, err);
 }

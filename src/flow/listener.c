@@ -16,6 +16,13 @@
 #define BACKOFF_MIN_MS 10
 #define BACKOFF_MAX_MS 500
 
+/*
+ * Of the workers that share a passed socket, not all that linger in their
+ * poller wake up for one connection. Those at rest do: the kernel does not
+ * see through libevent's epoll around the poller's.
+ */
+#define EVENTS (EPOLLIN | EPOLLEXCLUSIVE)
+
 bool
 listener_starved(int err)
 {
@@ -50,7 +57,7 @@ start_all(struct listeners *ls)
 	struct listener *l;
 
 	TAILQ_FOREACH(l, &ls->list, entry)
-		if (poller_add(ls->poller, l->fd, &l->ready, EPOLLIN))
+		if (poller_add(ls->poller, l->fd, &l->ready, EVENTS))
 			log_error("cannot watch a listener");
 }
 
@@ -210,7 +217,7 @@ listeners_add(struct listeners *ls, int fd, const struct addr *a,
 	TAILQ_INSERT_TAIL(&ls->list, l, entry);
 	if (ls->paused)
 		return 0;
-	return poller_add(ls->poller, fd, &l->ready, EPOLLIN);
+	return poller_add(ls->poller, fd, &l->ready, EVENTS);
 }
 
 static void
@@ -218,6 +225,8 @@ remove_one(struct listeners *ls, struct listener *l)
 {
 	/* What the kernel has already accepted would see a reset. */
 	accept_some(l, ACCEPT_LAST);
+	/* epoll knows a copied socket until its last copy closes: epoll(7). */
+	poller_remove(ls->poller, l->fd);
 	poller_forget(&l->ready);
 	close(l->fd);
 	TAILQ_REMOVE(&ls->list, l, entry);

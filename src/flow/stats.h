@@ -17,6 +17,7 @@
 	X(bytes_down)         \
 	X(congestion_refused) \
 	X(options_refused)    \
+	X(port_fallbacks)     \
 	X(accept_pauses)
 
 typedef _Atomic uint64_t stats_counter;

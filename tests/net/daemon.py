@@ -163,7 +163,7 @@ class Daemon:
     """`unatatp` in the gateway. Its configuration lies in FOLDER."""
 
     def __init__(self, ns, folder, options=None, args=None, prefix=(),
-                 env=None, stderr=None, listens=None):
+                 env=None, stderr=None, listens=None, pass_fds=()):
         self.ns = ns
         self.file = os.path.join(folder, "unatatp.conf")
         self.control = os.path.join(folder, "control")
@@ -174,6 +174,7 @@ class Daemon:
         self.env = dict(os.environ, **(env or {}))
         self.stderr = stderr
         self.expected = listens
+        self.pass_fds = pass_fds
         self.process = self.log = None
         self.seen_stats = 0
 
@@ -203,7 +204,8 @@ class Daemon:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--"] + self.prefix +
                 [binary()] + self.args, env=self.env,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                pass_fds=self.pass_fds, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 stderr=self.stderr or subprocess.PIPE, text=True,
                 errors="replace")
         if not self.stderr:

@@ -110,7 +110,8 @@ class Starter:
     def start(self, wait=True, **how):
         """A daemon as `Daemon` makes it."""
         folder = self.folder / str(len(self.daemons))
-        folder.mkdir(mode=0o755)
+        folder.mkdir()
+        folder.chmod(0o777)	# a daemon that is not root makes files in it
         one = Daemon(self.lab.gateway, str(folder), **how)
         self.daemons.append(one)
         return one.start(wait)

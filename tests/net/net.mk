@@ -8,6 +8,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/fixtures.py \
 	tests/net/lab.py \
 	tests/net/peers.py \
+	tests/net/test_activation.py \
 	tests/net/test_backpressure.py \
 	tests/net/test_base.py \
 	tests/net/test_command.py \
@@ -20,10 +21,14 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_half_close.py \
 	tests/net/test_keepalived.py \
 	tests/net/test_log.py \
+	tests/net/test_notify.py \
 	tests/net/test_options.py \
 	tests/net/test_policy.py \
 	tests/net/test_reload.py \
 	tests/net/test_reset.py \
+	tests/net/test_show.py \
 	tests/net/test_source.py \
 	tests/net/test_timeouts.py \
+	tests/net/test_transparent_source.py \
+	tests/net/test_unit.py \
 	tests/net/test_urgent.py

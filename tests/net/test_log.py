@@ -1,6 +1,7 @@
 """The log: one line a flow, limited in rate, and never in the way."""
 
 import fcntl
+import json
 import os
 import re
 
@@ -31,6 +32,32 @@ def test_flow_line(unatatp, peers):
                     "client_retrans"):
             assert flow[name].isdigit(), line
     assert int(flow["client_rtt_us"]) > 0
+
+
+def test_flow_json(unatatp, peers, family):
+    """log.flows = "json": the line is an object with the summary's fields,
+    and what belongs to a leg in an object of its own."""
+    daemon = unatatp(log={"flows": "json"})
+    client, server = peers.flow(family)
+    name, to = client.getsockname(), client.getpeername()
+    exchange(client, server, 1000, 70000)
+    client.close()
+    server.close()
+    line = eventually(lambda: daemon.log.find(r"^\{.*\}$")).group(0)
+    flow = json.loads(line)
+    assert list(flow) == (
+        "event id policy src dst up down ms connect_ms engine client server "
+        "ending").split()
+    form = "%s:%d" if family == 4 else "[%s]:%d"
+    assert (flow["event"], flow["policy"]) == ("flow", "all")
+    assert (flow["src"], flow["dst"]) == (form % name[:2], form % to[:2])
+    assert (flow["up"], flow["down"]) == (1000, 70000)
+    assert flow["ending"] in ("client-fin", "server-fin")
+    assert flow["engine"] in ("buffer", "splice")
+    for leg in (flow["client"], flow["server"]):
+        assert leg["cc"] == "cubic" and leg["rtt_us"] > 0
+        assert leg["retrans"] >= 0
+    assert not daemon.flows()
 
 
 def test_ids_are_unique(unatatp, peers):

@@ -12,7 +12,8 @@ style_tests = \
 	tests/style/shell \
 	tests/style/sizes \
 	tests/style/spelling \
-	tests/style/traps
+	tests/style/traps \
+	tests/style/units
 
 TESTS += $(style_tests)
 EXTRA_DIST += $(style_tests) tests/style/tree.py
