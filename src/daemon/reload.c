@@ -1,6 +1,7 @@
 #include "daemon/reload.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,6 +9,7 @@
 #include "base/privs.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
+#include "daemon/policies.h"
 #include "daemon/state.h"
 
 static void
@@ -59,11 +61,18 @@ reload_hand_out(
 {
 	size_t n = plan->n_addrs;
 
-	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++)
-		if (worker_adopt(d->workers[i], conf, plan->fds + i * n, n)) {
+	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++) {
+		struct policy_stats **stats =
+		    policies_of_worker(d->policies, conf, i);
+
+		if (!stats ||
+		    worker_adopt(
+			d->workers[i], conf, stats, plan->fds + i * n, n)) {
+			free(stats);
 			log_error("out of memory for worker %zu", i);
 			return false;
 		}
+	}
 	return true;
 }
 
@@ -73,7 +82,11 @@ prepare(struct daemon *d, struct listen_plan *plan)
 {
 	struct conf *conf = reload_read(d);
 
-	if (!conf || !listen_open(plan, conf, d->conf, d->shared.n_workers))
+	if (!conf)
+		return NULL;
+	if (policies_learn(d->policies, conf))
+		log_error("out of memory for the counters of policies");
+	else if (!listen_open(plan, conf, d->conf, d->shared.n_workers))
 		return conf;
 	conf_unref(conf);
 	return NULL;

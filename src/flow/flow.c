@@ -239,6 +239,9 @@ flow_close(struct flow *flow, enum ending ending)
 	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
 		log_end(flow, ending);
 	/* Counted before a peer can see it. */
+	if (!flow->policy_stats)
+		flow_take_policy(flow, &set->conf->fallback);
+	policy_stats_end(flow, ending);
 	stats_add(&set->stats.flows_ended, 1);
 	stats_add(&set->stats.endings[ending], 1);
 	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
@@ -330,5 +333,6 @@ flow_set_clear(struct flow_set *set)
 	pipe_pool_clear(&set->pipes);
 	free(set->relays.scratch);
 	conf_unref(set->conf);
+	free(set->policy_stats);
 	localaddr_unref(set->local);
 }

@@ -16,6 +16,7 @@
 #include "flow/ending.h"
 #include "flow/listener.h"
 #include "flow/pipe_pool.h"
+#include "flow/policy_stats.h"
 #include "flow/relay.h"
 #include "flow/stats.h"
 
@@ -47,7 +48,8 @@ struct flow {
 	TAILQ_ENTRY(flow) entry; /* on the list of its state */
 	TAILQ_ENTRY(flow) all;	 /* until it is closed */
 	struct flow_set *set;
-	const char *policy; /* interned: conf.h */
+	const char *policy;		   /* interned: conf.h */
+	struct policy_stats *policy_stats; /* NULL: not decided yet */
 	uint64_t id;
 	struct addr src, dst;
 	struct event timer;
@@ -65,8 +67,9 @@ LIST_HEAD(flow_cursor_list, flow_cursor);
 
 struct flow_set {
 	struct event_base *base;
-	struct conf *conf;	     /* a reference */
-	struct localaddr_set *local; /* a reference */
+	struct conf *conf;		    /* a reference */
+	struct policy_stats **policy_stats; /* by policy.index; owned */
+	struct localaddr_set *local;	    /* a reference */
 	struct listeners listeners;
 	struct flow_list lists[FLOW_STATES];
 	struct flow_list all; /* that live, in the order of their ids */
@@ -105,6 +108,9 @@ void flow_set_close_all(struct flow_set *set, enum ending ending);
  * A listener_accept_fn.
  */
 void flow_open(struct listener *l, int fd, const struct addr *peer);
+
+/* FLOW is treated by POLICY from now on. */
+void flow_take_policy(struct flow *flow, const struct policy *policy);
 
 /* The dial has ended: the server leg's entry until the relay takes it. */
 void flow_on_connected(struct poll_entry *entry, uint32_t events);
