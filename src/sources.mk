@@ -35,8 +35,10 @@ libunatatp_a_SOURCES = \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
 	src/flow/flow_view.c src/flow/flow_view.h \
+	src/flow/histogram.c src/flow/histogram.h \
 	src/flow/listener.c src/flow/listener.h \
 	src/flow/pipe_pool.c src/flow/pipe_pool.h \
+	src/flow/policy_stats.c src/flow/policy_stats.h \
 	src/flow/relay.c src/flow/relay.h \
 	src/flow/relay_buffer.c \
 	src/flow/relay_splice.c \
@@ -45,12 +47,14 @@ libunatatp_a_SOURCES = \
 	src/daemon/background.c src/daemon/background.h \
 	src/daemon/console.c src/daemon/console.h \
 	src/daemon/console_flows.c \
+	src/daemon/console_policies.c \
 	src/daemon/console_show.c \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_socket.c src/daemon/control_socket.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
 	src/daemon/inherit.c src/daemon/inherit.h \
 	src/daemon/listen.c src/daemon/listen.h \
+	src/daemon/policies.c src/daemon/policies.h \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/request.c src/daemon/request.h \
@@ -66,6 +70,7 @@ libunatatp_a_SOURCES = \
 	src/cmd/run.c \
 	src/cmd/show.c \
 	src/cmd/show_flow.c src/cmd/show_flow.h \
+	src/cmd/show_policies.c src/cmd/show_policies.h \
 	src/cmd/tell.c
 
 sbin_PROGRAMS += unatatp

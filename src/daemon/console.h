@@ -26,6 +26,7 @@ json_t *console_string(const char *text);
 typedef void console_fn(
     struct daemon *d, struct control_peer *peer, const struct request *r);
 
-console_fn console_show_stats, console_show_config, console_show_flows;
+console_fn console_show_stats, console_show_config, console_show_flows,
+    console_show_policies;
 
 #endif

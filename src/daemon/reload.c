@@ -1,6 +1,7 @@
 #include "daemon/reload.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,6 +9,7 @@
 #include "base/privs.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
+#include "daemon/policies.h"
 #include "daemon/state.h"
 
 static void
@@ -63,11 +65,18 @@ reload_hand_out(
 {
 	size_t n = plan->n;
 
-	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++)
-		if (worker_adopt(d->workers[i], conf, plan->fds + i * n, n)) {
+	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++) {
+		struct policy_stats **stats =
+		    policies_of_worker(d->policies, conf, i);
+
+		if (!stats ||
+		    worker_adopt(
+			d->workers[i], conf, stats, plan->fds + i * n, n)) {
+			free(stats);
 			log_error("out of memory for worker %zu", i);
 			return false;
 		}
+	}
 	return true;
 }
 
@@ -80,7 +89,13 @@ prepare(struct daemon *d, struct listen_plan *plan)
 
 	if (!conf)
 		return NULL;
-	err = listen_open(plan, conf, d->conf, &d->passed, d->shared.n_workers);
+	if (policies_learn(d->policies, conf)) {
+		log_error("out of memory for the counters of policies");
+		err = -ENOMEM;
+	} else {
+		err = listen_open(
+		    plan, conf, d->conf, &d->passed, d->shared.n_workers);
+	}
 	if (!err)
 		return conf;
 	supervise_refused(&d->supervise, strerror(-err));

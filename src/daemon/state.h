@@ -21,6 +21,7 @@ struct event;
 struct event_base;
 struct localaddr_watch;
 struct mailbox;
+struct policies;
 
 enum state_signal { ON_HUP, ON_TERM, ON_INT, ON_USR1, SIGNALS };
 
@@ -40,6 +41,7 @@ struct daemon {
 	struct worker **workers;
 	_Atomic int64_t live_total;
 	struct control_socket socket;
+	struct policies *policies;
 	struct console *console; /* NULL: no control socket */
 	int64_t started_ms;	 /* clock_ms */
 	int64_t loaded_at;	 /* when conf came: seconds since 1970 */

@@ -113,6 +113,7 @@ worker_start(struct worker *w)
 
 struct adoption {
 	struct conf *conf;
+	struct policy_stats **policy_stats;
 	size_t n;
 	struct worker_listener fds[];
 };
@@ -131,6 +132,8 @@ on_adopt(void *owner, void *arg)
 			log_error("worker: out of memory for a listener");
 	conf_unref(w->flows.conf);
 	w->flows.conf = a->conf;
+	free(w->flows.policy_stats);
+	w->flows.policy_stats = a->policy_stats;
 	listeners_keep(&w->flows.listeners, a->conf);
 	free(a);
 	tell_main(w, w->shared->on_adopted, w);
@@ -138,7 +141,8 @@ on_adopt(void *owner, void *arg)
 
 int
 worker_adopt(struct worker *w, struct conf *conf,
-    const struct worker_listener *fds, size_t n)
+    struct policy_stats **policy_stats, const struct worker_listener *fds,
+    size_t n)
 {
 	struct adoption *a = malloc(sizeof(*a) + n * sizeof(*fds));
 
@@ -148,6 +152,7 @@ worker_adopt(struct worker *w, struct conf *conf,
 	if (n)
 		memcpy(a->fds, fds, n * sizeof(*fds));
 	a->conf = conf_ref(conf);
+	a->policy_stats = policy_stats;
 	if (!mailbox_post(w->mailbox, on_adopt, a))
 		return 0;
 	conf_unref(conf);

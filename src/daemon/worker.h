@@ -16,6 +16,7 @@
 #include "flow/stats.h"
 
 struct flow_set;
+struct policy_stats;
 struct worker;
 
 /* What all workers of a daemon share. */
@@ -41,11 +42,13 @@ struct worker *worker_new(const struct worker_shared *shared, size_t index);
 __attribute__((warn_unused_result)) int worker_start(struct worker *w);
 
 /*
- * Takes a reference to CONF, and N listening sockets; sockets of addresses
+ * Takes a reference to CONF, the array of what to count its policies in (by
+ * their index; the fallback is last), and N listening sockets; sockets of addresses
  * that CONF does not name are closed. 0 or -ENOMEM (nothing was taken).
  */
 __attribute__((warn_unused_result)) int worker_adopt(struct worker *w,
-    struct conf *conf, const struct worker_listener *fds, size_t n);
+    struct conf *conf, struct policy_stats **policy_stats,
+    const struct worker_listener *fds, size_t n);
 
 /* Takes a reference to the gateway's addresses. */
 void worker_set_local(struct worker *w, struct localaddr_set *set);

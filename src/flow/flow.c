@@ -216,6 +216,9 @@ flow_close(struct flow *flow, enum ending ending)
 		flow_log_end(
 		    flow, (enum conf_flow_log)set->conf->log.flows, ending);
 	/* Counted before a peer can see it. */
+	if (!flow->policy_stats)
+		flow_take_policy(flow, &set->conf->fallback);
+	policy_stats_end(flow, ending);
 	stats_add(&set->stats.flows_ended, 1);
 	stats_add(&set->stats.endings[ending], 1);
 	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
@@ -307,5 +310,6 @@ flow_set_clear(struct flow_set *set)
 	pipe_pool_clear(&set->pipes);
 	free(set->relays.scratch);
 	conf_unref(set->conf);
+	free(set->policy_stats);
 	localaddr_unref(set->local);
 }

@@ -16,6 +16,7 @@
 #include "flow/ending.h"
 #include "flow/listener.h"
 #include "flow/pipe_pool.h"
+#include "flow/policy_stats.h"
 #include "flow/relay.h"
 #include "flow/stats.h"
 
@@ -47,7 +48,8 @@ struct flow {
 	TAILQ_ENTRY(flow) entry; /* on the list of its state */
 	TAILQ_ENTRY(flow) all;	 /* until it is closed */
 	struct flow_set *set;
-	const char *policy; /* interned: conf.h */
+	const char *policy;		   /* interned: conf.h */
+	struct policy_stats *policy_stats; /* NULL: not decided yet */
 	uint64_t id;
 	struct addr src, dst;
 	struct event timer;
@@ -66,8 +68,9 @@ LIST_HEAD(flow_cursor_list, flow_cursor);
 
 struct flow_set {
 	struct event_base *base;
-	struct conf *conf;	     /* a reference */
-	struct localaddr_set *local; /* a reference */
+	struct conf *conf;		    /* a reference */
+	struct policy_stats **policy_stats; /* by policy.index; owned */
+	struct localaddr_set *local;	    /* a reference */
 	struct listeners listeners;
 	struct flow_list lists[FLOW_STATES];
 	struct flow_list all; /* that live, in the order of their ids */
@@ -122,6 +125,9 @@ enum ending flow_dial(struct flow *flow, const struct policy *policy);
 
 /* The time of redial_ms has come. */
 void flow_redial(struct flow *flow);
+
+/* FLOW is treated by POLICY from now on. */
+void flow_take_policy(struct flow *flow, const struct policy *policy);
 
 /* Puts FLOW on the list of STATE; asserts that the step is legal. */
 void flow_enter(struct flow *flow, enum flow_state state);

@@ -22,6 +22,7 @@ flow_tolerates(struct flow *flow, const struct policy *policy, const char *leg,
 	if (!err)
 		return true;
 	stats_add(&flow->set->stats.congestion_refused, 1);
+	stats_add(&flow->policy_stats->congestion_refused, 1);
 	if (log_allow(LOG_LEVEL_WARNING))
 		log_warning("flow id=%llu policy=%s: the kernel refuses "
 			    "congestion \"%s\" on the %s leg: %s (see sysctl "
@@ -112,6 +113,7 @@ on_connected(struct poll_entry *entry, uint32_t events)
 		return;
 	}
 	flow->connected_ms = clock_ms();
+	policy_stats_connect(flow);
 	flow_enter(flow, FLOW_OPEN);
 	flow_arm(flow);
 	relay_start(&flow->relay, events, err);

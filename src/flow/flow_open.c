@@ -94,10 +94,12 @@ find_objection(const struct flow *flow, const struct policy *policy)
 	return ENDING_COUNT;
 }
 
-static void
-take_policy(struct flow *flow, const struct policy *policy)
+void
+flow_take_policy(struct flow *flow, const struct policy *policy)
 {
 	flow->policy = policy->name;
+	flow->policy_stats = flow->set->policy_stats[policy->index];
+	policy_stats_open(flow);
 	flow->connect_ms = policy->timeouts.connect;
 	flow->idle_ms = policy->timeouts.idle;
 	flow->half_close_ms = policy->timeouts.half_close;
@@ -133,7 +135,7 @@ open_by_policy(struct flow *flow, const struct listener *l)
 		return ENDING_CLIENT_RESET;
 	addr_unmap(&flow->dst);
 	policy = policy_find(flow->set->conf, &flow->src, &flow->dst);
-	take_policy(flow, policy);
+	flow_take_policy(flow, policy);
 	ending = find_objection(flow, policy);
 	if (ending != ENDING_COUNT)
 		return ending;
