@@ -71,9 +71,13 @@ libunatatp_a_SOURCES = \
 	src/cmd/show.c \
 	src/cmd/show_flow.c src/cmd/show_flow.h \
 	src/cmd/show_policies.c src/cmd/show_policies.h \
-	src/cmd/tell.c
+	src/cmd/tell.c \
+	src/cmd/top.c \
+	src/cmd/top_frame.c src/cmd/top_frame.h \
+	src/cmd/top_screen.c src/cmd/top_screen.h \
+	src/cmd/top_view.c src/cmd/top_view.h
 
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c
 unatatp_LDADD = libunatatp.a $(LIBEVENT_LIBS) $(LIBCONFIG_LIBS) \
-	$(LIBCAPNG_LIBS) $(JANSSON_LIBS)
+	$(LIBCAPNG_LIBS) $(JANSSON_LIBS) $(NCURSES_LIBS)

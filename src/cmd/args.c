@@ -103,6 +103,14 @@ take_json(struct args *args, char *value)
 }
 
 static bool
+take_once(struct args *args, char *value)
+{
+	(void)value;
+	args->once = true;
+	return true;
+}
+
+static bool
 take_bind_ipv4(struct args *args, char *value)
 {
 	struct addr a;
@@ -245,6 +253,8 @@ const struct args_row args_rows[] = {
 	    "so many at most" },
 	{ ARGS_COMPARE, '\0', "compare", ARGS_PAIR, "pair", take_compare,
 	    "two policies, or algorithms, side by side" },
+	{ ARGS_ONCE, '\0', "once", ARGS_NOTHING, NULL, take_once,
+	    "print one frame and end" },
 	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
 	    "print this and exit" },
 	{ 0, 'V', "version", ARGS_NOTHING, NULL, take_version,

@@ -18,7 +18,7 @@ struct command;
 struct args {
 	const char *path; /* the file; NULL: the built-in configuration */
 	struct conf_override over;
-	bool background, check, print, json;
+	bool background, check, print, json, once;
 	bool compare;	    /* the wish for it is among the wishes, too */
 	const char *socket; /* of the daemon to speak to; NULL: the file's */
 	struct {
@@ -44,6 +44,7 @@ enum args_option {
 	ARGS_JSON = 1 << 10,
 	ARGS_FILTER = 1 << 11,
 	ARGS_COMPARE = 1 << 12,
+	ARGS_ONCE = 1 << 13,
 };
 
 /* What stands after an option, for help and completion. */

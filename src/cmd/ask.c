@@ -9,6 +9,7 @@
 
 struct answer {
 	ask_line_fn *on_line;
+	void *arg;
 	bool garbled;
 };
 
@@ -19,7 +20,7 @@ on_text(void *arg, const char *line, size_t len)
 	json_t *object = json_loadb(line, len, 0, NULL);
 
 	if (object)
-		answer->on_line(line, object);
+		answer->on_line(answer->arg, line, object);
 	else
 		answer->garbled = true;
 	json_decref(object);
@@ -27,7 +28,8 @@ on_text(void *arg, const char *line, size_t len)
 
 /* -1 to go on, or the exit status. */
 static int
-find_socket(const struct args *args, char path[SOCK_PATH_MAX])
+find_socket(
+    const struct args *args, char path[SOCK_PATH_MAX], char word[ASK_WORD_MAX])
 {
 	int err = 0;
 
@@ -38,34 +40,35 @@ find_socket(const struct args *args, char path[SOCK_PATH_MAX])
 	else
 		err = -ENAMETOOLONG;
 	if (err == -EINVAL)
-		fprintf(stderr,
+		snprintf(word, ASK_WORD_MAX,
 		    "unatatp: %s has mistakes before it tells where the "
 		    "daemon's socket is (unatatp check names them, -s PATH "
-		    "the socket)\n",
+		    "the socket)",
 		    args->path);
 	else if (err)
-		fprintf(stderr, "%s: %s\n",
+		snprintf(word, ASK_WORD_MAX, "%s: %s",
 		    args->socket ? args->socket : args->path, strerror(-err));
 	if (err)
 		return args->socket ? COMMAND_USAGE : COMMAND_BAD_CONFIG;
 	if (*path)
 		return -1;
-	fprintf(stderr,
+	snprintf(word, ASK_WORD_MAX,
 	    "unatatp: the daemon has no control socket (control.path is "
-	    "empty)\n");
+	    "empty)");
 	return COMMAND_FAILURE;
 }
 
 static int
-no_daemon(const char *path)
+no_daemon(const char *path, char word[ASK_WORD_MAX])
 {
 	if (errno == ENOENT || errno == ECONNREFUSED)
-		fprintf(stderr,
+		snprintf(word, ASK_WORD_MAX,
 		    "unatatp: no daemon answers at %s (is it running? -c FILE "
-		    "or -s PATH names another)\n",
+		    "or -s PATH names another)",
 		    path);
 	else
-		fprintf(stderr, "unatatp: %s: %s%s\n", path, strerror(errno),
+		snprintf(word, ASK_WORD_MAX, "unatatp: %s: %s%s", path,
+		    strerror(errno),
 		    errno == EACCES
 			? " (control.mode and control.group say who may)"
 			: "");
@@ -73,42 +76,58 @@ no_daemon(const char *path)
 }
 
 static int
-finish(const struct control_end *end)
+finish(const struct control_end *end, char word[ASK_WORD_MAX])
 {
-	if (end->status && *end->message)
-		fprintf(stderr, "unatatp: %s\n", end->message);
-	else if (*end->message)
-		puts(end->message);
-	if (!fflush(stdout) && !ferror(stdout))
-		return end->status;
-	perror("unatatp: cannot write");
-	return COMMAND_FAILURE;
+	if (*end->message)
+		snprintf(word, ASK_WORD_MAX, "%s%s",
+		    end->status ? "unatatp: " : "", end->message);
+	return end->status;
 }
 
 int
-ask(const struct args *args, const char *request, ask_line_fn *on_line)
+ask_quietly(const struct args *args, const char *request, ask_line_fn *on_line,
+    void *arg, char word[ASK_WORD_MAX])
 {
-	struct answer answer = { .on_line = on_line };
+	struct answer answer = { .on_line = on_line, .arg = arg };
 	struct control_client *client;
 	struct control_end end;
 	char path[SOCK_PATH_MAX];
-	int err, status = find_socket(args, path);
+	int err, status;
 
+	*word = '\0';
+	status = find_socket(args, path, word);
 	if (status >= 0)
 		return status;
 	client = control_client_open(path);
 	if (!client)
-		return no_daemon(path);
+		return no_daemon(path, word);
 	err = control_client_ask(client, request, on_text, &answer, &end);
 	control_client_close(client);
 	if (!err && answer.garbled)
 		err = -EPROTO;
 	if (!err)
-		return finish(&end);
-	fflush(stdout);
-	fprintf(stderr, "unatatp: the daemon at %s %s\n", path,
+		return finish(&end, word);
+	snprintf(word, ASK_WORD_MAX, "unatatp: the daemon at %s %s", path,
 	    err == -EAGAIN	? "does not answer"
 		: err == -EPIPE ? "hung up before it had answered"
 				: "gave an answer that makes no sense");
 	return COMMAND_FAILURE;
+}
+
+int
+ask(const struct args *args, const char *request, ask_line_fn *on_line,
+    void *arg)
+{
+	char word[ASK_WORD_MAX];
+	int status = ask_quietly(args, request, on_line, arg, word);
+
+	if (*word && !status)
+		puts(word);
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("unatatp: cannot write");
+		return COMMAND_FAILURE;
+	}
+	if (*word && status)
+		fprintf(stderr, "%s\n", word);
+	return status;
 }

@@ -9,14 +9,22 @@
 
 #include "cmd/args.h"
 
+/* Why there is no answer, or what it says beside its lines. */
+#define ASK_WORD_MAX 1024
+
 /* What becomes of one line of an answer, an OBJECT or its TEXT. */
-typedef void ask_line_fn(const char *text, const json_t *object);
+typedef void ask_line_fn(void *arg, const char *text, const json_t *object);
 
 /*
  * Sends REQUEST to the daemon that ARGS mean. Each line of the answer goes
  * to ON_LINE, a message of success to standard output, one of failure to
  * standard error. The exit status.
  */
-int ask(const struct args *args, const char *request, ask_line_fn *on_line);
+int ask(const struct args *args, const char *request, ask_line_fn *on_line,
+    void *arg);
+
+/* The same, but the message goes to WORD: "" where there is none. */
+int ask_quietly(const struct args *args, const char *request,
+    ask_line_fn *on_line, void *arg, char word[ASK_WORD_MAX]);
 
 #endif

@@ -20,6 +20,8 @@ const struct command commands[] = {
 	    "report every mistake in the configuration" },
 	{ "show", cmd_show, DAEMON | ARGS_JSON | ARGS_FILTER | ARGS_COMPARE,
 	    shows, NULL, "ask the running daemon" },
+	{ "top", cmd_top, DAEMON | ARGS_ONCE, NULL, NULL,
+	    "watch policies and flows, both legs, live" },
 	{ "reload", cmd_reload, DAEMON, NULL, NULL,
 	    "make the daemon read its configuration again" },
 	{ "drain", cmd_drain, DAEMON, NULL, NULL,

@@ -38,6 +38,7 @@ int command_main(int argc, char **argv);
 /* What the rows run, one file each. */
 int cmd_run(const struct args *args);
 int cmd_check(const struct args *args);
+int cmd_top(const struct args *args);
 int cmd_show(const struct args *args);
 int cmd_reload(const struct args *args);
 int cmd_drain(const struct args *args);

@@ -9,8 +9,9 @@
 #include "cmd/show_policies.h"
 
 static void
-print_json(const char *text, const json_t *object)
+print_json(void *arg, const char *text, const json_t *object)
 {
+	(void)arg;
 	(void)object;
 	puts(text);
 }
@@ -45,11 +46,12 @@ print_counts(const json_t *counts)
 }
 
 static void
-print_stats(const char *text, const json_t *object)
+print_stats(void *arg, const char *text, const json_t *object)
 {
 	const char *name;
 	json_t *value;
 
+	(void)arg;
 	(void)text;
 	json_object_foreach((json_t *)object, name, value)
 	{
@@ -64,7 +66,7 @@ print_stats(const char *text, const json_t *object)
 
 /* The text alone goes where `check --print` would write it. */
 static void
-print_config(const char *text, const json_t *object)
+print_config(void *arg, const char *text, const json_t *object)
 {
 	const char *file = json_string_value(json_object_get(object, "file"));
 	time_t loaded =
@@ -72,6 +74,7 @@ print_config(const char *text, const json_t *object)
 	char when[32] = "?";
 	struct tm tm;
 
+	(void)arg;
 	(void)text;
 	if (localtime_r(&loaded, &tm))
 		strftime(when, sizeof(when), "%F %T", &tm);
@@ -108,9 +111,10 @@ cmd_show(const struct args *args)
 		return COMMAND_USAGE;
 	}
 	if (args->json)
-		return ask(args, request, print_json);
+		return ask(args, request, print_json, NULL);
 	/* A comparison where there is none is refused by the daemon. */
 	return ask(args, request,
 	    args->compare && views[i].compare ? views[i].compare
-					      : views[i].print);
+					      : views[i].print,
+	    NULL);
 }

@@ -86,11 +86,12 @@ print_leg(const json_t *flow, const char *name)
 }
 
 void
-show_flow(const char *text, const json_t *flow)
+show_flow(void *arg, const char *text, const json_t *flow)
 {
 	static bool told;
 	char age[SHOW_TIME_MAX], idle[SHOW_TIME_MAX], way[128];
 
+	(void)arg;
 	(void)text;
 	if (!told) {
 		printf("%-8s %-12s %-43s %7s %7s  %-11s %-6s %5s %5s %7s %7s\n",

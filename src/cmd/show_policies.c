@@ -185,11 +185,12 @@ print_endings(const json_t *policy)
 }
 
 void
-show_policy(const char *text, const json_t *policy)
+show_policy(void *arg, const char *text, const json_t *policy)
 {
 	static bool told;
 	char cell[CELL_MAX];
 
+	(void)arg;
 	(void)text;
 	if (!told)
 		print_head();
@@ -213,13 +214,14 @@ print_pair(const char *label, const char *one, const char *two)
 }
 
 void
-show_comparison(const char *text, const json_t *policy)
+show_comparison(void *arg, const char *text, const json_t *policy)
 {
 	static json_t *first;
 	char one[CELL_MAX], two[CELL_MAX];
 	const char *name;
 	json_t *value;
 
+	(void)arg;
 	(void)text;
 	if (!first) {
 		first = json_incref((json_t *)policy);

@@ -7,10 +7,11 @@
 
 /* What the log says of it: the mistakes of a file, above all. */
 static void
-on_line(const char *text, const json_t *object)
+on_line(void *arg, const char *text, const json_t *object)
 {
 	const char *line = json_string_value(json_object_get(object, "text"));
 
+	(void)arg;
 	fprintf(stderr, "%s\n", line ? line : text);
 }
 
@@ -21,12 +22,12 @@ tell(const struct args *args, const char *what)
 	const char *operand = args->operand;
 
 	if (!operand)
-		return ask(args, what, on_line);
+		return ask(args, what, on_line, NULL);
 	/* One word: a blank or newline in it would make it another request. */
 	if (*operand && !strpbrk(operand, " \t\r\n=") &&
 	    snprintf(request, sizeof(request), "%s %s", what, operand) <
 		(int)sizeof(request))
-		return ask(args, request, on_line);
+		return ask(args, request, on_line, NULL);
 	fprintf(stderr, "unatatp: %s cannot take \"%s\"\n", what, operand);
 	return COMMAND_USAGE;
 }

@@ -18,7 +18,7 @@ enum top_key {
 	TOP_KEY_OTHER,
 };
 
-/* 0, or -1 where standard output is no terminal that can be drawn on. */
+/* 0, or -1 where standard output is no terminal that it can draw on. */
 int top_screen_open(void);
 void top_screen_close(void);
 

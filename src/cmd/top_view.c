@@ -49,8 +49,8 @@ struct column {
 static const struct column columns[] = {
 	{ "CLIENT", NULL, "src", CELL_WORD, 0, 0, -1 },
 	{ "SERVER", NULL, "dst", CELL_WORD, 0, 0, -1 },
-	{ "POLICY", NULL, "policy", CELL_WORD, -12, 110, -1 },
-	{ "AGE", NULL, "ms", CELL_MS, 6, 90, TOP_BY_AGE },
+	{ "POLICY", NULL, "policy", CELL_WORD, -12, 126, -1 },
+	{ "AGE", NULL, "ms", CELL_MS, 6, 112, TOP_BY_AGE },
 	{ "UP/s", NULL, "rate_up", CELL_NUMBER, 6, 0, TOP_BY_RATE },
 	{ "DOWN/s", NULL, "rate_down", CELL_NUMBER, 6, 0, TOP_BY_RATE },
 	{ "client:", "client", "cc", CELL_WORD, -7, 0, -1 },
@@ -112,11 +112,16 @@ cell(const json_t *flow, const struct column *c, char text[SHOW_TIME_MAX])
 	}
 }
 
+/* A negative WIDTH: at the left. What was cut off shows as a tilde. */
 static void
 add_cell(struct top_frame *f, enum top_style style, int width, const char *text)
 {
-	top_frame_add(f, style, "%*.*s", width, width < 0 ? -width : width,
-	    text);
+	int room = width < 0 ? -width : width;
+
+	if ((int)strlen(text) > room)
+		top_frame_add(f, style, "%.*s~", room - 1, text);
+	else
+		top_frame_add(f, style, "%*s", width, text);
 }
 
 /* FLOW's line; NULL: the line of titles. */
@@ -136,11 +141,12 @@ draw_flow(struct top_frame *f, const struct top_view *view, const json_t *flow)
 		if (flow && is_slow(flow, c))
 			style = TOP_SLOW;
 		if (!flow)
-			style = c->sort == (int)view->sort ? TOP_SORTED
-							   : TOP_HEAD;
+			style =
+			    c->sort == (int)view->sort ? TOP_SORTED : TOP_HEAD;
 		if (i)
 			top_frame_add(f, flow ? TOP_PLAIN : TOP_HEAD, " ");
-		add_cell(f, style, width, flow ? cell(flow, c, text) : c->title);
+		add_cell(
+		    f, style, width, flow ? cell(flow, c, text) : c->title);
 	}
 	top_frame_next_line(f);
 }
@@ -197,27 +203,45 @@ worst_ending(const json_t *policy, char text[TOP_FILTER_MAX])
 	return text;
 }
 
+/* The share of segments sent again, "-" where none were sent. */
+static void
+format_share(char text[16], const json_t *leg)
+{
+	double segments = (double)number(leg, "segments");
+
+	if (segments > 0)
+		snprintf(text, 16, "%.2f%%",
+		    100.0 * (double)number(leg, "retrans") / segments);
+	else
+		strcpy(text, "-");
+}
+
+static double
+rate(const json_t *policy, const char *name)
+{
+	const json_t *rates = json_object_get(policy, "rates");
+
+	return json_number_value(
+	    json_object_get(json_object_get(rates, "1s"), name));
+}
+
 static void
 draw_policy(struct top_frame *f, const json_t *p)
 {
-	const json_t *rates = json_object_get(p, "rates");
-	const json_t *now = json_object_get(rates, "10s");
-	const json_t *retrans = json_object_get(p, "client_retrans");
-	const json_t *rtt = json_object_get(p, "client_rtt");
-	char flows[SHOW_NUMBER_MAX], opened[SHOW_NUMBER_MAX];
+	const json_t *client = json_object_get(p, "client");
+	int64_t rtt = number(json_object_get(client, "rtt_us"), "p50");
+	char flows[SHOW_NUMBER_MAX], fresh[SHOW_NUMBER_MAX];
 	char up[SHOW_NUMBER_MAX], down[SHOW_NUMBER_MAX];
-	char time[SHOW_TIME_MAX], share_text[16] = "-", ending[TOP_FILTER_MAX];
+	char time[SHOW_TIME_MAX], share_text[16], ending[TOP_FILTER_MAX];
 
-	if (json_is_number(json_object_get(retrans, "p50")))
-		snprintf(share_text, sizeof(share_text), "%.2f%%",
-		    100 * json_number_value(json_object_get(retrans, "p50")));
-	top_frame_add(f, TOP_PLAIN, POLICY, word(p, "name"),
+	format_share(share_text, client);
+	top_frame_add(f, TOP_PLAIN, POLICY, word(p, "policy"),
 	    show_number(number(p, "flows_active"), flows),
-	    show_number(number(now, "flows_opened"), opened),
-	    show_number(number(now, "up"), up),
-	    show_number(number(now, "down"), down),
-	    number(rtt, "p50") ? show_time(number(rtt, "p50"), time) : "-",
-	    share_text, worst_ending(p, ending));
+	    show_number((int64_t)(rate(p, "flows") + 0.5), fresh),
+	    show_number((int64_t)rate(p, "up"), up),
+	    show_number((int64_t)rate(p, "down"), down),
+	    rtt ? show_time(rtt, time) : "-", share_text,
+	    worst_ending(p, ending));
 	top_frame_next_line(f);
 }
 
@@ -228,7 +252,7 @@ draw_policies(struct top_frame *f, const json_t *policies, int lines)
 	json_t *policy;
 
 	top_frame_add(f, TOP_HEAD, POLICY, "POLICY", "FLOWS", "NEW/s", "UP/s",
-	    "DOWN/s", "RTT p50", "RETR p50", "MOSTLY CUT BY");
+	    "DOWN/s", "RTT", "RETRANS", "MOSTLY CUT BY");
 	add_cell(f, TOP_HEAD, -(f->width - f->column), "");
 	top_frame_next_line(f);
 	json_array_foreach(policies, i, policy)

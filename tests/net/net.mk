@@ -29,6 +29,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_show.py \
 	tests/net/test_source.py \
 	tests/net/test_timeouts.py \
+	tests/net/test_top.py \
 	tests/net/test_transparent_source.py \
 	tests/net/test_unit.py \
 	tests/net/test_urgent.py

@@ -1,0 +1,244 @@
+"""unatatp top: one frame, and a person at a terminal."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pyte
+import pytest
+
+from daemon import binary, run
+from lab import eventually
+from peers import fill
+
+POLICIES = [{"name": "office-vpn", "client": {"congestion": "reno"}}]
+
+
+class Screen:
+    """A terminal with `unatatp top` on it."""
+
+    def __init__(self, ns, *args, columns=130, lines=30):
+        self.terminal = pyte.Screen(columns, lines)
+        self.stream = pyte.ByteStream(self.terminal)
+        self.fd, theirs = pty.openpty()
+        self._set_size(columns, lines)
+        with ns:
+            # pylint: disable=consider-using-with
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", binary(), "top"] +
+                list(args), stdin=theirs, stdout=theirs,
+                stderr=subprocess.PIPE, env=dict(os.environ, TERM="xterm"),
+                start_new_session=True)
+        os.close(theirs)
+
+    def _set_size(self, columns, lines):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ,
+                    struct.pack("HHHH", lines, columns, 0, 0))
+
+    def resize(self, columns, lines):
+        """Another size of the window."""
+        self.terminal.resize(lines, columns)
+        self._set_size(columns, lines)
+        self.process.send_signal(signal.SIGWINCH)
+
+    def lines(self):
+        """What it shows now."""
+        while select.select([self.fd], [], [], 0.02)[0]:
+            try:
+                self.stream.feed(os.read(self.fd, 65536))
+            except OSError:
+                break
+        return [line.rstrip() for line in self.terminal.display]
+
+    def shows(self, *words):
+        """Waits until a line has all of WORDS, and returns it."""
+        def look():
+            assert self.process.poll() is None, self.process.returncode
+            return next((line for line in self.lines()
+                         if all(word in line for word in words)), None)
+        try:
+            return eventually(look, 10, "%s on the screen" % (words,))
+        except AssertionError:
+            print("\n".join(self.terminal.display))
+            raise
+
+    def hides(self, word):
+        """Waits until no line has WORD."""
+        eventually(lambda: not any(word in line for line in self.lines()),
+                   10, "no %s on the screen" % word)
+
+    def press(self, keys):
+        """Types."""
+        os.write(self.fd, keys.encode())
+
+    def close(self):
+        """Whatever happened: it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.communicate()
+        os.close(self.fd)
+
+
+@pytest.fixture
+def top(lab):
+    """Starts `unatatp top` on a terminal."""
+    screens = []
+
+    def start(daemon, *args, **size):
+        screens.append(Screen(lab.gateway, "-c", daemon.file, *args, **size))
+        return screens[-1]
+    yield start
+    for screen in screens:
+        screen.close()
+
+
+def name_of(sock):
+    """A socket's own name, as top writes it."""
+    name = sock.getsockname()
+    return ("[%s]:%d" if ":" in name[0] else "%s:%d") % name[:2]
+
+
+def once(lab, daemon):
+    """The lines of one frame."""
+    status, out, err = run(lab.gateway, "top", "--once", "-c", daemon.file)
+    assert (status, err) == (0, "")
+    return out.splitlines()
+
+
+def test_once(unatatp, lab, peers, family):
+    """One frame: the daemon, its policies, and a flow with both legs."""
+    daemon = unatatp(policies=POLICIES)
+    client, server = peers.flow(family)
+    exchange_some(client, server)
+    lines = once(lab, daemon)
+    assert "flows 1 " in lines[0] and lines[0].startswith("unatatp ")
+    policy = next(line for line in lines if line.startswith("office-vpn"))
+    assert policy.split()[1] == "1"
+    assert any(line.startswith("default") for line in lines)
+    words = next(line for line in lines
+                 if line.startswith(name_of(client)[:10])).split()
+    assert words[1].startswith(name_of(server)[:10])
+    # rates, then congestion control, RTT and retransmits of each leg
+    assert words[5] == "reno" and words[8] == "cubic"
+    for rtt in (words[6], words[9]):
+        assert rtt.endswith("us") or rtt.endswith("ms")
+    assert words[11] == "-"
+
+
+def exchange_some(client, server):
+    """Bytes both ways, and the sockets stay open."""
+    for one, two in ((client, server), (server, client)):
+        one.sendall(b"x" * 1000)
+        assert len(two.recv(1000)) > 0
+
+
+def test_slow_leg(unatatp, lab, peers):
+    """A client that does not read: its leg is named as the slow one."""
+    daemon = unatatp(policies=POLICIES)
+    client, server = peers.flow(client_rcvbuf=4096)
+    fill(server)
+
+    def slow():
+        line = next(line for line in once(lab, daemon)
+                    if line.startswith(name_of(client)))
+        return line.split()[-1] == "client"
+    eventually(slow, 10, "the client's leg is the slow one")
+
+
+def test_keys(unatatp_once, peers, top):
+    """Sorting, filtering, pausing, help, and the end."""
+    daemon = unatatp_once(policies=POLICIES)
+    one, _ = peers.flow()
+    two, _ = peers.flow(source="10.71.1.2")
+    screen = top(daemon)
+    screen.shows(name_of(one), "office-vpn")
+    screen.shows(name_of(two))
+    screen.press("t")
+    screen.shows(name_of(one))
+    screen.press("/10.71.1.")
+    screen.shows("filter: 10.71.1._")
+    screen.hides(name_of(one))
+    screen.press("\r")
+    screen.shows(name_of(two))
+    screen.press("\x1b")
+    screen.shows(name_of(one))
+    screen.press("h")
+    screen.shows("sort the flows by rate")
+    screen.hides("CLIENT ")
+    screen.press("x")
+    screen.shows("CLIENT ")
+    screen.press("p")
+    clock = screen.shows("paused").split()[-1]
+    time.sleep(2.2)		# two periods: nothing moves
+    assert screen.shows("paused").split()[-1] == clock
+    screen.press(" ")
+    screen.hides("paused")
+    screen.press("q")
+    eventually(lambda: screen.lines() and screen.process.poll() is not None)
+    assert screen.process.returncode == 0
+
+
+def test_scroll(unatatp_once, peers, top):
+    """More flows than lines: the keys go through them, and come back."""
+    daemon = unatatp_once(policies=POLICIES)
+    names = [name_of(peers.flow()[0]) for _ in range(30)]
+    screen = top(daemon, lines=20)
+    screen.shows("DOWN/s")
+    screen.press("a")
+    screen.shows(names[0])
+    assert not any(names[-1] in line for line in screen.lines())
+    screen.press("\x1b[6~")		# page down
+    screen.shows(names[25])
+    screen.hides(names[0])
+    screen.press("\x1bOH")
+    screen.shows(names[0])
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (20, 3), (200, 50)])
+def test_resize(unatatp_once, peers, top, size):
+    """Any size of the window will do."""
+    daemon = unatatp_once(policies=POLICIES)
+    client, _ = peers.flow()
+    screen = top(daemon)
+    screen.shows(name_of(client))
+    screen.resize(*size)
+    screen.shows("unatatp 0"[:size[0]])
+    if size[1] >= 10:
+        screen.shows(name_of(client)[:9])
+    screen.resize(130, 30)
+    screen.shows(name_of(client), "office-vpn")
+    assert screen.process.poll() is None
+
+
+def test_daemon_goes_and_comes(unatatp_once, top):
+    """It says that nobody answers, and goes on when somebody does."""
+    daemon = unatatp_once(policies=POLICIES)
+    screen = top(daemon)
+    screen.shows("office-vpn")
+    daemon.stop()
+    screen.shows("no daemon answers")
+    daemon.start()
+    screen.hides("no daemon answers")
+    assert screen.process.poll() is None
+    screen.process.send_signal(signal.SIGTERM)
+    eventually(lambda: screen.lines() and screen.process.poll() is not None)
+    assert screen.process.returncode == 0
+
+
+def test_no_daemon_and_no_terminal(unatatp_once, lab, tmp_path):
+    """What it cannot do it says, with the exit status."""
+    status, out, err = run(lab.gateway, "top", "--once", "-s",
+                           str(tmp_path / "none"))
+    assert (status, out) == (1, "")
+    assert "no daemon answers at" in err
+    daemon = unatatp_once()
+    status, out, err = run(lab.gateway, "top", "-c", daemon.file)
+    assert (status, out) == (1, "")
+    assert "--once prints one frame" in err
