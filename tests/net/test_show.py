@@ -1,6 +1,7 @@
 """`show flows`: its figures are the kernel's, its filters hold, and looking
 at thousands of flows disturbs none."""
 
+import json
 import os
 import re
 import select
@@ -293,6 +294,38 @@ def test_once_while_they_come_and_go(unatatp, peers):
     finally:
         stop.set()
         thread.join()
+
+
+def test_walk_that_stands(unatatp_once, peers):
+    """A list that waits for its reader: flows that end meanwhile, the very
+    one where it stands among them, are left out, and so are new ones."""
+    daemon = unatatp_once()
+    flows = make_flows(peers, 1500)
+    slow = socket.socket(socket.AF_UNIX)
+    slow.settimeout(20)
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.connect(daemon.control)
+    slow.sendall(b"show flows\n")
+    # It stands still once the daemon's memory does.
+    lull(1.0)
+    for client, server in flows[:-1]:
+        reset(client)
+        reset(server)
+    eventually(lambda: daemon.show("stats")[0]["flows_active"] == 1)
+    last = text_of(flows[-1][0].getsockname())
+    new = text_of(peers.flow()[0].getsockname())
+    text = slow.makefile("r")
+    found = []
+    for line in text:
+        if line.startswith("end "):
+            break
+        found.append(json.loads(line)["src"])
+    assert line == "end 0 \n"
+    assert 10 < len(found) < 1400 and len(set(found)) == len(found)
+    assert found[-1] == last and new not in found
+    text.close()
+    slow.close()
+    exchange(*flows[-1], 1000, 1000)
 
 
 def test_clients_that_leave(unatatp, peers):
