@@ -10,16 +10,16 @@
 struct answer {
 	ask_line_fn *on_line;
 	void *arg;
-	bool garbled;
+	bool raw, garbled;
 };
 
 static void
 on_text(void *arg, const char *line, size_t len)
 {
 	struct answer *answer = arg;
-	json_t *object = json_loadb(line, len, 0, NULL);
+	json_t *object = answer->raw ? NULL : json_loadb(line, len, 0, NULL);
 
-	if (object)
+	if (object || answer->raw)
 		answer->on_line(answer->arg, line, object);
 	else
 		answer->garbled = true;
@@ -88,7 +88,11 @@ int
 ask_quietly(const struct args *args, const char *request, ask_line_fn *on_line,
     void *arg, char word[ASK_WORD_MAX])
 {
-	struct answer answer = { .on_line = on_line, .arg = arg };
+	struct answer answer = {
+		.on_line = on_line,
+		.arg = arg,
+		.raw = args->json,
+	};
 	struct control_client *client;
 	struct control_end end;
 	char path[SOCK_PATH_MAX];

@@ -12,7 +12,7 @@
 /* Why there is no answer, or what it says beside its lines. */
 #define ASK_WORD_MAX 1024
 
-/* What becomes of one line of an answer, an OBJECT or its TEXT. */
+/* One line of an answer: its TEXT, and unless --json is given its OBJECT. */
 typedef void ask_line_fn(void *arg, const char *text, const json_t *object);
 
 /*

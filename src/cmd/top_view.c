@@ -300,7 +300,7 @@ static const char *const help[] = {
 	"  h, ?       this; any key leaves it",
 	"  q          end",
 	"",
-	"  Rates are bits a second. SLOW names the leg that bytes wait for, and",
+	"  Rates are bits a second. SLOW names the leg that bytes wait for and",
 	"  its figures stand out: its path, or its peer, takes less than the",
 	"  other leg brings. RETR: segments sent again since the flow began.",
 };

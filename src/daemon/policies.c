@@ -85,6 +85,8 @@ policies_new(size_t n_workers, struct event_base *base)
 	if (!p)
 		return NULL;
 	p->n_workers = n_workers;
+	p->times[0] = clock_ms();
+	p->n_ticks = 1;
 	p->tick = event_new(base, -1, EV_PERSIST, on_tick, p);
 	if (p->tick && !event_add(p->tick, &second))
 		return p;
@@ -129,6 +131,7 @@ learn(struct policies *p, const char *name)
 	if (!e)
 		return -ENOMEM;
 	e->name = name;
+	e->n_samples = 1; /* nothing, at the last tick */
 	e->workers = calloc(p->n_workers, sizeof(*e->workers));
 	if (!e->workers || !tsearch(e, &p->tree, compare)) {
 		entry_free(e);
@@ -191,7 +194,7 @@ policies_add(
 		return;
 	for (size_t i = 0; i < p->n_workers; i++)
 		policy_stats_sum(&sum->stats, &e->workers[i]);
-	for (size_t i = 0; e->n_samples && i < POLICIES_SPANS; i++)
+	for (size_t i = 0; i < POLICIES_SPANS; i++)
 		add_rates(p, e, spans[i], sum->rates[i]);
 }
 
