@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "conf/conf.h"
+#include "gateway/state.h"
 
 struct command;
 
@@ -16,6 +17,8 @@ struct args {
 	const char *path; /* the file; NULL: the built-in configuration */
 	struct conf_override over;
 	bool background, check, print;
+	unsigned confirm; /* seconds; 0: not given */
+	enum state_backend backend;
 	const char *verb; /* one of the command's verbs; NULL: it has none */
 };
 
@@ -30,6 +33,8 @@ enum args_option {
 	ARGS_PRINT = 1 << 6,
 	ARGS_BIND_IPV4 = 1 << 7,
 	ARGS_BIND_IPV6 = 1 << 8,
+	ARGS_CONFIRM = 1 << 9,
+	ARGS_BACKEND = 1 << 10,
 };
 
 /* What stands after an option, for help and completion. */
@@ -39,6 +44,8 @@ enum args_value {
 	ARGS_ALGORITHM,
 	ARGS_NUMBER,
 	ARGS_ADDRESS,
+	ARGS_SECONDS,
+	ARGS_FILTER,
 };
 
 struct args_row {

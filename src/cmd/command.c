@@ -13,6 +13,9 @@ const struct command commands[] = {
 	    NULL, "serve until told to end (what no command means)" },
 	{ "check", cmd_check, ARGS_CONFIG | OVERRIDES | ARGS_PRINT, NULL,
 	    "report every mistake in the configuration" },
+	{ "firewall", cmd_firewall, ARGS_CONFIG | ARGS_CONFIRM | ARGS_BACKEND,
+	    cmd_firewall_verbs,
+	    "the rules and routes that hand connections to it" },
 	{ 0 },
 };
 

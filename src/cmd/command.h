@@ -37,5 +37,8 @@ int command_main(int argc, char **argv);
 /* What the rows run, one file each. */
 int cmd_run(const struct args *args);
 int cmd_check(const struct args *args);
+int cmd_firewall(const struct args *args);
+
+extern const char *const cmd_firewall_verbs[];
 
 #endif

@@ -136,8 +136,8 @@ name_len(const struct cursor *c)
 
 /* What is of FROM and not of TO: first jumps and rules, LAST the chains. */
 static void
-write_removal(const char *from, const char *to, const char *table, bool last,
-    FILE *out)
+write_removal(
+    const char *from, const char *to, const char *table, bool last, FILE *out)
 {
 	struct cursor c = { .text = from };
 
@@ -219,8 +219,8 @@ tidy(struct plan *plan, size_t f, const char *from, const char *to,
 		char table[16];
 		bool whole;
 
-		snprintf(table, sizeof(table), "%.*s", (int)c.table_len,
-		    c.table);
+		snprintf(
+		    table, sizeof(table), "%.*s", (int)c.table_len, c.table);
 		if (!is_jump(&c) || !says(&c, RULES_MADE) ||
 		    has_line(to, table, &c, c.len))
 			continue;

@@ -168,8 +168,8 @@ write_detour(struct writer *w)
 	    "-m recent ! --rcheck --seconds %d %s -j RETURN\n"
 	    "-A UNATATP_TAKE -m recent ! --rcheck --seconds %d %s "
 	    "-m recent --set %s\n",
-	    AGAIN_SECONDS, w->recent, SILENCE_SECONDS, w->recent,
-	    AGAIN_SECONDS, w->recent, w->recent);
+	    AGAIN_SECONDS, w->recent, SILENCE_SECONDS, w->recent, AGAIN_SECONDS,
+	    w->recent, w->recent);
 }
 
 static void
@@ -180,8 +180,8 @@ write_takers(struct writer *w)
 	if (match_listen(w->conf, w->family, &a)) {
 		if (w->conf->firewall.when_down == CONF_DOWN_FORWARD)
 			write_detour(w);
-		fprintf(w->out,
-		    "-A UNATATP_TAKE -j CONNMARK --set-xmark %s\n", w->mark);
+		fprintf(w->out, "-A UNATATP_TAKE -j CONNMARK --set-xmark %s\n",
+		    w->mark);
 		write_tproxy(w, "UNATATP_TAKE", &a);
 		write_tproxy(w, "UNATATP_LATER", &a);
 	}

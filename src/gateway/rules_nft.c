@@ -37,8 +37,8 @@ name_interfaces(struct writer *w)
 	if (!out)
 		return -ENOMEM;
 	for (size_t i = 0; i < f->n_interfaces; i++)
-		fprintf(out, "%s\"%s\"", i ? ", " : "{ ",
-		    f->interfaces[i].name);
+		fprintf(
+		    out, "%s\"%s\"", i ? ", " : "{ ", f->interfaces[i].name);
 	fprintf(out, " }");
 	return fclose(out) ? -ENOMEM : 0;
 }

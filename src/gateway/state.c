@@ -102,8 +102,8 @@ take_rule(char *line, struct state_lines *ours, struct state_lines *theirs)
 		    !strncmp(line, "all", 3)) {
 			strsep(&line, "\t ");
 		} else if (*word && *word != '[') {
-			n += snprintf(text + n, sizeof(text) - (size_t)n,
-			    " %s", word);
+			n += snprintf(
+			    text + n, sizeof(text) - (size_t)n, " %s", word);
 			if (n >= (int)sizeof(text)) /* none of ours */
 				return 0;
 		}
@@ -112,8 +112,7 @@ take_rule(char *line, struct state_lines *ours, struct state_lines *theirs)
 }
 
 static int
-take_our_route(
-    char *line, struct state_lines *ours, struct state_lines *theirs)
+take_our_route(char *line, struct state_lines *ours, struct state_lines *theirs)
 {
 	const char *table = strstr(line, " table ");
 	char text[64];
@@ -309,8 +308,8 @@ read_filter(struct state *ours, struct state *theirs)
 		char *saved = output_of(save);
 
 		if (saved)
-			err = read_saved(saved, &ours->iptables[f],
-			    &theirs->iptables[f]);
+			err = read_saved(
+			    saved, &ours->iptables[f], &theirs->iptables[f]);
 		free(saved);
 	}
 	return err;
@@ -358,7 +357,8 @@ state_rehearse(const struct state *want, struct state *got, char **said)
 		err = -errno;
 	if (!err) {
 		filter.nft = want->nft;
-		memcpy(filter.iptables, want->iptables, sizeof(filter.iptables));
+		memcpy(
+		    filter.iptables, want->iptables, sizeof(filter.iptables));
 		state_change(&plan, &none, &filter, &none);
 		err = plan_run(&plan, said);
 		if (!err)

@@ -44,8 +44,8 @@ extern const struct state_family state_families[STATE_FAMILIES];
  * (0: none), and what else iptables-save prints. 0, or -errno with *SAID
  * as of plan_run.
  */
-__attribute__((warn_unused_result)) int state_read(struct state *ours,
-    struct state *theirs, unsigned table, char **said);
+__attribute__((warn_unused_result)) int state_read(
+    struct state *ours, struct state *theirs, unsigned table, char **said);
 
 /*
  * What CONF asks for; NOW is what is ours already. 0, or -errno (-E2BIG:

@@ -33,8 +33,8 @@ add(struct state_lines *lines, const char *format, ...)
 static int
 want_return(struct state_lines *rules, const char *mark, unsigned table)
 {
-	int err = add(rules, "pref %d iif lo goto %d", FIRST_PREF,
-	    FIRST_PREF + 2);
+	int err =
+	    add(rules, "pref %d iif lo goto %d", FIRST_PREF, FIRST_PREF + 2);
 
 	if (!err)
 		err = add(rules, "pref %d fwmark %s lookup %u", FIRST_PREF + 1,
@@ -55,12 +55,11 @@ want_ip(struct state *want, const struct conf *conf)
 		snprintf(mark + n, sizeof(mark) - (size_t)n, "/0x%x",
 		    (unsigned)c->mask);
 	for (size_t f = 0; !err && f < STATE_FAMILIES; f++) {
-		err = add(&want->routes[f], "local default dev lo table %u",
-		    table);
+		err = add(
+		    &want->routes[f], "local default dev lo table %u", table);
 		for (size_t i = 0; !err && i < c->n_interfaces; i++)
-			err = add(&want->rules[f],
-			    "fwmark %s iif %s lookup %u", mark,
-			    c->interfaces[i].name, table);
+			err = add(&want->rules[f], "fwmark %s iif %s lookup %u",
+			    mark, c->interfaces[i].name, table);
 		if (!err && match_transparent(conf))
 			err = want_return(&want->rules[f], mark, table);
 	}
