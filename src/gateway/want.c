@@ -1,5 +1,6 @@
 /* What the configuration asks for. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
