@@ -325,6 +325,10 @@ class Lab:
             self._iptables("ip6tables-restore", "::1", exempt_local)
         self.rules = (form, exempt_local)
 
+    def forget_rules(self):
+        """Somebody else makes the rules for a while."""
+        self.rules = None
+
     def _iptables(self, tool, ip, exempt_local):
         exempt = ("-A PREROUTING -m addrtype --dst-type LOCAL -j ACCEPT"
                   if exempt_local else "")
