@@ -102,35 +102,24 @@ carry_out(struct task *t)
 
 /*
  * The table must be ours alone: others' packets would follow its routes,
- * ours theirs. One that is the very route we want serves; it becomes
- * theirs.routes' only line.
+ * ours theirs. Theirs may be the very route we want.
  */
 static int
-check_table(struct task *t, unsigned table)
+check_table(const struct task *t, unsigned table)
 {
-	for (size_t f = 0; f < STATE_FAMILIES; f++) {
-		struct state_lines *routes = &t->theirs.routes[f];
+	for (size_t f = 0; f < STATE_FAMILIES; f++)
+		for (size_t i = 0; i < t->theirs.routes[f].n; i++) {
+			const char *route = t->theirs.routes[f].at[i];
 
-		for (size_t i = 0; i < routes->n; i++) {
-			char *line = routes->at[i];
-
-			/* -N prints numbers, in newer releases the type's. */
-			if (!strncmp(line, "2 default dev lo ", 17) ||
-			    !strncmp(line, "local default dev lo ", 21)) {
-				routes->at[i] = strdup(t->want.routes[f].at[0]);
-				free(line);
-				if (!routes->at[i])
-					return complain(-ENOMEM, NULL);
+			if (state_is_wanted(route, &t->want.routes[f]))
 				continue;
-			}
 			fprintf(stderr,
 			    "unatatp: firewall: routing table %u is in use by "
 			    "others (%s route show table %u: \"%s\"): choose "
 			    "another one by firewall.table\n",
-			    table, state_families[f].ip, table, line);
+			    table, state_families[f].ip, table, route);
 			return -1;
 		}
-	}
 	return 0;
 }
 

@@ -164,6 +164,29 @@ read_lines(const char *const argv[], bool may_fail, take_line *take,
 	return err;
 }
 
+/*
+ * A route that is the one we want, be it another's, gets our words. -N
+ * prints numbers, in newer releases the type's too.
+ */
+static int
+name_routes(struct state_lines *routes, unsigned table)
+{
+	for (size_t i = 0; i < routes->n; i++) {
+		char *line = routes->at[i];
+
+		if (strncmp(line, "2 default dev lo ", 17) &&
+		    strncmp(line, "local default dev lo ", 21))
+			continue;
+		if (asprintf(&routes->at[i], "local default dev lo table %u",
+			table) < 0) {
+			routes->at[i] = line;
+			return -ENOMEM;
+		}
+		free(line);
+	}
+	return 0;
+}
+
 /* -N: names of tables and protocols as their numbers. */
 static int
 read_ip(struct state *ours, struct state *theirs, unsigned table, char **said)
@@ -190,6 +213,8 @@ read_ip(struct state *ours, struct state *theirs, unsigned table, char **said)
 		if (!err && table)
 			err = read_lines(one, true, take_their_route,
 			    &ours->routes[f], &theirs->routes[f], said);
+		if (!err)
+			err = name_routes(&theirs->routes[f], table);
 	}
 	return err;
 }
