@@ -7,13 +7,13 @@ EXTRA_DIST += \
 	NEWS \
 	README.md \
 	contrib/HACKING \
-	contrib/gateway.nft \
 	contrib/keepalived/health \
 	contrib/keepalived/keepalived.conf \
 	contrib/keepalived/unatatp.service.conf \
 	contrib/pre-commit \
 	contrib/quickstart \
 	contrib/sysctl.d/50-unatatp.conf \
+	contrib/systemd/firewall.conf \
 	contrib/systemd/unatatp.service \
 	contrib/systemd/unatatp@.service
 

@@ -107,7 +107,7 @@ cmd_firewall(const struct args *args)
 		return refuse(verb, "backend");
 	if (verb->root && geteuid()) {
 		fprintf(stderr,
-		    "unatatp: firewall %s is about the kernel's rules: be root\n",
+		    "unatatp: firewall %s deals with the kernel: be root\n",
 		    verb->name);
 		return COMMAND_NO_PRIVILEGE;
 	}

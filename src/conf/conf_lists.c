@@ -105,8 +105,8 @@ take_exact_interface(struct reader *r, struct report_place at, const char *text,
 	if (!strpbrk(text, "*+?[]\"\\'$`;#{}!"))
 		return reader_take_interface(r, at, text, field);
 	report_error(r->report, at,
-	    "\"%s\": no wildcards here, and none of \"'\\$`;#{}! (write each "
-	    "interface by its name)",
+	    "\"%s\" cannot stand in a rule: no wildcards, no quotes (write "
+	    "each interface by its name)",
 	    text);
 	return false;
 }

@@ -192,21 +192,24 @@ write_transparent(struct writer *w)
 	unsigned zone = RULES_ZONE(w->conf);
 
 	fprintf(w->out,
-	    "\t# Both legs have the same addresses and ports: a conntrack zone\n"
-	    "\t# of their own keeps the server legs apart.\n"
+	    "\t# Both legs have the same addresses and ports: a\n"
+	    "\t# conntrack zone of their own keeps the server legs apart.\n"
 	    "\tchain zone_out {\n"
-	    "\t\ttype filter hook output priority raw; policy accept;\n"
+	    "\t\ttype filter hook output priority raw; "
+	    "policy accept;\n"
 	    "\t\toifname != %s meta l4proto tcp fib saddr type != local "
 	    "ct zone set %u\n"
 	    "\t}\n"
 	    "\tchain zone_in {\n"
-	    "\t\ttype filter hook prerouting priority raw; policy accept;\n"
+	    "\t\ttype filter hook prerouting priority raw; "
+	    "policy accept;\n"
 	    "\t\tiifname != %s meta l4proto { tcp, icmp, ipv6-icmp } "
 	    "socket transparent 1 %sct zone set %u\n"
 	    "\t}\n"
 	    "\t# No masquerading of these: translated to what they are.\n"
 	    "\tchain keep_source {\n"
-	    "\t\ttype nat hook postrouting priority srcnat - 1; policy accept;\n"
+	    "\t\ttype nat hook postrouting priority srcnat - 1; "
+	    "policy accept;\n"
 	    "\t\tct zone %u meta nfproto ipv4 snat ip to ip saddr\n"
 	    "\t\tct zone %u meta nfproto ipv6 snat ip6 to ip6 saddr\n"
 	    "\t}\n",
@@ -218,7 +221,8 @@ write_prerouting(struct writer *w)
 {
 	fprintf(w->out,
 	    "\tchain prerouting {\n"
-	    "\t\ttype filter hook prerouting priority mangle; policy accept;\n");
+	    "\t\ttype filter hook prerouting priority mangle; "
+	    "policy accept;\n");
 	if (match_transparent(w->conf))
 		fprintf(w->out,
 		    "\t\t# What comes back to a socket with a client's "

@@ -166,23 +166,28 @@ read_lines(const char *const argv[], bool may_fail, take_line *take,
 
 /*
  * A route that is the one we want, be it another's, gets our words. -N
- * prints numbers, in newer releases the type's too.
+ * prints numbers, in newer releases the type's too, which comes first.
  */
 static int
 name_routes(struct state_lines *routes, unsigned table)
 {
+	char ours[64];
+	const char *type = ours + strlen("local");
+	size_t len; /* of what comes between type and table */
+
+	snprintf(ours, sizeof(ours), "local default dev lo table %u", table);
+	len = (size_t)(strstr(type, "table") - type);
 	for (size_t i = 0; i < routes->n; i++) {
 		char *line = routes->at[i];
 
-		if (strncmp(line, "2 default dev lo ", 17) &&
-		    strncmp(line, "local default dev lo ", 21))
+		if (strncmp(line, "2 ", 2) && strncmp(line, "local ", 6))
 			continue;
-		if (asprintf(&routes->at[i], "local default dev lo table %u",
-			table) < 0) {
-			routes->at[i] = line;
-			return -ENOMEM;
-		}
+		if (strncmp(line + strcspn(line, " "), type, len))
+			continue;
+		routes->at[i] = strdup(ours);
 		free(line);
+		if (!routes->at[i])
+			return -ENOMEM;
 	}
 	return 0;
 }
