@@ -30,6 +30,7 @@ libunatatp_a_SOURCES = \
 	src/gateway/match.c src/gateway/match.h \
 	src/gateway/pending.c src/gateway/pending.h \
 	src/gateway/plan.c src/gateway/plan.h \
+	src/gateway/recent.c src/gateway/recent.h \
 	src/gateway/rules.h \
 	src/gateway/rules_iptables.c \
 	src/gateway/rules_nft.c \

@@ -18,6 +18,7 @@
 #include "daemon/listen.h"
 #include "daemon/process.h"
 #include "daemon/worker.h"
+#include "gateway/recent.h"
 
 enum { ON_HUP, ON_TERM, ON_INT, ON_USR1, SIGNALS };
 
@@ -348,6 +349,7 @@ start(struct daemon *d)
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
+	recent_forget();
 	result = process_drop_privileges(d->conf);
 	/* From here on a daemon's faults belong into syslog. */
 	log_set((enum log_target)d->conf->log.target, d->args->background);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/match.h"
+#include "gateway/recent.h"
 #include "gateway/rules.h"
 
 #define RULES_MAX 4096	 /* of one policy */
@@ -158,7 +159,8 @@ write_tproxy(struct writer *w, const char *chain, const struct addr *a)
  * A list with one entry at most remembers a SYN that was handed over and
  * not answered: the answer takes it out (write_out). An entry of some age
  * means that nobody is there: connections then go by, until it is time to
- * hand over a SYN again and see.
+ * hand over a SYN again and see, or a daemon that starts empties the list
+ * (recent.h).
  */
 static void
 write_detour(struct writer *w)
@@ -343,9 +345,8 @@ rules_iptables(const struct conf *conf, sa_family_t family,
 
 	snprintf(w.mark, sizeof(w.mark), "0x%" PRIx64 "/0x%" PRIx64,
 	    conf->firewall.mark, conf->firewall.mask);
-	snprintf(w.recent, sizeof(w.recent),
-	    "--name UNATATP%c --mask %s --rsource", v6 ? '6' : '4',
-	    v6 ? "::" : "0.0.0.0");
+	snprintf(w.recent, sizeof(w.recent), "--name %s --mask %s --rsource",
+	    v6 ? RECENT_IPV6 : RECENT_IPV4, v6 ? "::" : "0.0.0.0");
 	write_transparent(&w);
 	err = write_mangle(&w);
 	return err ? err : write_refusal(&w);
