@@ -5,6 +5,7 @@ unit_tests = \
 	tests/unit/test_conf \
 	tests/unit/test_log \
 	tests/unit/test_mailbox \
+	tests/unit/test_match \
 	tests/unit/test_option \
 	tests/unit/test_policy \
 	tests/unit/test_poller \
@@ -25,6 +26,8 @@ tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_LDADD = $(unit_libs)
 tests_unit_test_mailbox_SOURCES = tests/unit/test_mailbox.c
 tests_unit_test_mailbox_LDADD = $(unit_libs)
+tests_unit_test_match_SOURCES = tests/unit/test_match.c $(unit_helpers)
+tests_unit_test_match_LDADD = $(unit_libs)
 tests_unit_test_option_SOURCES = tests/unit/test_option.c $(unit_helpers)
 tests_unit_test_option_LDADD = $(unit_libs)
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c $(unit_helpers)
