@@ -205,6 +205,10 @@ firewall_up(
 		status = complain(-errno, NULL);
 	if (verdict >= 0)
 		close(verdict);
+	if (!status && confirm)
+		printf("In %u s all is taken back, unless \"unatatp firewall "
+		       "confirm\" comes.\n",
+		    confirm);
 	task_clear(&t);
 	return status;
 }

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -222,6 +224,14 @@ guard(struct pending *p, int verdict, int (*take_back)(void *arg), void *arg)
 	pending_end(p);
 }
 
+/* Not all C libraries have close_range(2); nor has Linux before 5.9. */
+static void
+close_between(int low, int high)
+{
+	if (high > low + 1)
+		syscall(SYS_close_range, low + 1, high - 1, 0);
+}
+
 /* In the child's child, with nothing open but what it needs. */
 static void
 become_guardian(int ready, int verdict, int (*take_back)(void *arg), void *arg)
@@ -232,11 +242,9 @@ become_guardian(int ready, int verdict, int (*take_back)(void *arg), void *arg)
 	int high = ready < verdict ? verdict : ready;
 
 	leave_session();
-	if (low > 3)
-		close_range(3, (unsigned)low - 1, 0);
-	if (high > low + 1)
-		close_range((unsigned)low + 1, (unsigned)high - 1, 0);
-	close_range((unsigned)high + 1, ~0u, 0);
+	close_between(2, low);
+	close_between(low, high);
+	close_between(high, INT_MAX);
 	if (open_file(&p, 0) || lock(p.fd, GUARDIAN) ||
 	    write(ready, &pid, sizeof(pid)) != sizeof(pid))
 		_exit(1);
