@@ -9,7 +9,7 @@
 #include "gateway/rules.h"
 #include "gateway/state.h"
 
-#define FIRST_PREF 117 /* before whatever else decides by a mark */
+#define FIRST_PREF 117 /* of three rules that stand in a row */
 
 __attribute__((format(printf, 2, 3))) static int
 add(struct state_lines *lines, const char *format, ...)
