@@ -73,7 +73,7 @@ static const char *const tables[] = { "raw", "mangle", "nat", "filter" };
 
 #define TABLES (sizeof(tables) / sizeof(*tables))
 
-/* A line of a text as iptables-save prints; [1] of a table is after '*'. */
+/* Where one is in a text as iptables-save prints it. */
 struct cursor {
 	const char *text; /* the rest; NULL: nothing */
 	const char *table, *line;

@@ -132,7 +132,6 @@ take_their_route(
     char *line, struct state_lines *ours, struct state_lines *theirs)
 {
 	(void)ours;
-	line[strcspn(line, "\\")] = '\0';
 	return strstr(line, " proto " STATE_PROTOCOL " ")
 	    ? 0
 	    : state_add(theirs, line, strlen(line));
@@ -243,11 +242,16 @@ output_of(const char *const argv[])
 	return out;
 }
 
+/* A chain of ours, a rule in it, or one that leads to it. */
 static bool
 is_ours(const char *line)
 {
-	return !strncmp(line, ":UNATATP", 8) ||
-	    (*line == '-' && strstr(line, " UNATATP"));
+	const char *last = strrchr(line, ' ');
+
+	if (!strncmp(line, ":UNATATP", 8) || !strncmp(line, "-A UNATATP", 10))
+		return true;
+	return *line == '-' && !strncmp(last, " UNATATP", 8) &&
+	    last - line > 3 && !strncmp(last - 3, " -j", 3);
 }
 
 /* A builtin chain that does nothing. */

@@ -40,6 +40,7 @@ FOREIGN_IPTABLES = """*mangle
 :MINE - [0:0]
 -A PREROUTING -i wan -p tcp -j MINE
 -A MINE -j MARK --set-xmark 0x10000/0x10000
+-A MINE -m comment --comment "before -j UNATATP was" -j RETURN
 COMMIT
 *nat
 -A POSTROUTING -o wan -j MASQUERADE
