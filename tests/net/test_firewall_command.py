@@ -600,6 +600,45 @@ def test_open_session(unatatp_once, lab, peers, backend, family, tmp_path):
         assert not peers.is_proxied(family)
 
 
+def transparent(ns, family):
+    """A socket in NS that may have any address: IP_TRANSPARENT."""
+    with ns:
+        sock = socket.socket(FAMILY[family], socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(*{4: (socket.IPPROTO_IP, 19),
+                      6: (socket.IPPROTO_IPV6, 75)}[family], 1)
+    sock.settimeout(5)
+    return sock
+
+
+def test_client_port(lab, peers, backend, family, tmp_path):
+    """Both legs with the client's address and port: conntrack keeps them
+    apart, and each gets its own packets, through many connections."""
+    options = {"policies": [{"name": "all", "source": "client"}]}
+    with ruled(lab, tmp_path, **options) as command:
+        command("up", "--backend", backend)
+        proxy = transparent(lab.gateway, family)
+        with proxy:
+            proxy.bind(({4: "127.0.0.1", 6: "::1"}[family], 9999))
+            proxy.listen()
+            listener = peers.listen(family=family)
+            for port in range(5100, 5120):
+                client = peers.connect(listener, places.CLIENT[family], port)
+                near, name = proxy.accept()
+                assert name[:2] == (places.CLIENT[family], port)
+                with transparent(lab.gateway, family) as far:
+                    far.bind(name[:2])
+                    far.connect(near.getsockname()[:2])
+                    server, peer = peers.accept(listener)
+                    assert peer == name[:2]
+                    for one, other in ((client, near), (far, server),
+                                       (server, far), (near, client)):
+                        one.sendall(b"x" * 5000)
+                        assert len(recv_exactly(other, 5000)) == 5000
+                    reset(far)
+                reset(near)
+
+
 @pytest.mark.parametrize("valid_mark", [0, 1])
 def test_client_source(lab, peers, backend, family, tmp_path, valid_mark):
     """A socket of the gateway with a client's address and port gets its
@@ -615,12 +654,7 @@ def test_client_source(lab, peers, backend, family, tmp_path, valid_mark):
                             "wan", "-j", "MASQUERADE")
             command("up", "--backend", backend)
             listener = peers.listen(family=family)
-            with lab.gateway:
-                leg = socket.socket(FAMILY[family], socket.SOCK_STREAM)
-            with leg:
-                leg.setsockopt(*{4: (socket.IPPROTO_IP, 19),
-                                 6: (socket.IPPROTO_IPV6, 75)}[family], 1)
-                leg.settimeout(5)
+            with transparent(lab.gateway, family) as leg:
                 leg.bind((places.CLIENT[family], 5000))
                 leg.connect(listener.getsockname()[:2])
                 server, peer = peers.accept(listener)
