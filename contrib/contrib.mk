@@ -7,7 +7,6 @@ EXTRA_DIST += \
 	NEWS \
 	README.md \
 	contrib/HACKING \
-	contrib/gateway.nft \
 	contrib/keepalived/health \
 	contrib/keepalived/keepalived.conf \
 	contrib/keepalived/unatatp.service.conf \

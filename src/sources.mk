@@ -29,6 +29,18 @@ libunatatp_a_SOURCES = \
 	src/conf/report.c src/conf/report.h \
 	src/conf/suggest.c src/conf/suggest.h \
 	src/conf/value.c src/conf/value.h \
+	src/gateway/change.c \
+	src/gateway/firewall.c src/gateway/firewall.h \
+	src/gateway/match.c src/gateway/match.h \
+	src/gateway/pending.c src/gateway/pending.h \
+	src/gateway/plan.c src/gateway/plan.h \
+	src/gateway/recent.c src/gateway/recent.h \
+	src/gateway/rules.h \
+	src/gateway/rules_iptables.c \
+	src/gateway/rules_nft.c \
+	src/gateway/state.c src/gateway/state.h \
+	src/gateway/status.c \
+	src/gateway/want.c \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
 	src/flow/flow_dial.c \
@@ -66,6 +78,7 @@ libunatatp_a_SOURCES = \
 	src/cmd/ask.c src/cmd/ask.h \
 	src/cmd/check.c \
 	src/cmd/command.c src/cmd/command.h \
+	src/cmd/firewall.c \
 	src/cmd/help.c src/cmd/help.h \
 	src/cmd/run.c \
 	src/cmd/show.c \

@@ -6,7 +6,7 @@ systemd_units = \
 	contrib/systemd/unatatp.service \
 	contrib/systemd/unatatp.socket \
 	contrib/systemd/unatatp@.service
-EXTRA_DIST += $(systemd_units)
+EXTRA_DIST += $(systemd_units) contrib/systemd/firewall.conf
 
 if INSTALL_UNITS
 nodist_systemdsystemunit_DATA = \

@@ -111,6 +111,27 @@ take_once(struct args *args, char *value)
 }
 
 static bool
+take_confirm(struct args *args, char *value)
+{
+	long seconds = number(value, 1, 3600);
+
+	args->confirm = seconds > 0 ? (unsigned)seconds : 0;
+	return seconds > 0;
+}
+
+static bool
+take_backend(struct args *args, char *value)
+{
+	if (!strcmp(value, "nft"))
+		args->backend = STATE_NFT;
+	else if (!strcmp(value, "iptables"))
+		args->backend = STATE_IPTABLES;
+	else
+		return false;
+	return true;
+}
+
+static bool
 take_bind_ipv4(struct args *args, char *value)
 {
 	struct addr a;
@@ -215,6 +236,9 @@ const struct args_kind args_kinds[] = {
 	[ARGS_NAME] = { .name = "NAME" },
 	[ARGS_PREFIX] = { .name = "PREFIX" },
 	[ARGS_PAIR] = { .name = "A,B" },
+	[ARGS_SECONDS] = { .name = "SECONDS" },
+	[ARGS_FIREWALL] = { .words = (const char *const[]){ "nft", "iptables",
+				NULL } },
 	[ARGS_ORDER] = { .words = (const char *const[]){ "rate", "age",
 			     "retrans", NULL } },
 };
@@ -255,6 +279,12 @@ const struct args_row args_rows[] = {
 	    "two policies, or algorithms, side by side" },
 	{ ARGS_ONCE, '\0', "once", ARGS_NOTHING, NULL, take_once,
 	    "print one frame and end" },
+	{ ARGS_CONFIRM, '\0', "confirm", ARGS_SECONDS,
+	    "number of seconds (1 to 3600)", take_confirm,
+	    "take all back unless \"firewall confirm\" comes in time" },
+	{ ARGS_BACKEND, '\0', "backend", ARGS_FIREWALL,
+	    "backend (nft or iptables)", take_backend,
+	    "whose rules to make (nft, where it is installed)" },
 	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
 	    "print this and exit" },
 	{ 0, 'V', "version", ARGS_NOTHING, NULL, take_version,

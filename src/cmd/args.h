@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "conf/conf.h"
+#include "gateway/state.h"
 
 struct command;
 
@@ -25,6 +26,8 @@ struct args {
 		const char *key, *value;
 	} wishes[ARGS_WISHES];
 	size_t n_wishes;
+	unsigned confirm; /* seconds; 0: not given */
+	enum state_backend backend;
 	const char *verb;    /* one of the command's verbs; NULL: it has none */
 	const char *operand; /* likewise */
 };
@@ -45,6 +48,8 @@ enum args_option {
 	ARGS_FILTER = 1 << 11,
 	ARGS_COMPARE = 1 << 12,
 	ARGS_ONCE = 1 << 13,
+	ARGS_CONFIRM = 1 << 14,
+	ARGS_BACKEND = 1 << 15,
 };
 
 /* What stands after an option, for help and completion. */
@@ -58,6 +63,8 @@ enum args_value {
 	ARGS_PREFIX,
 	ARGS_ORDER,
 	ARGS_PAIR,
+	ARGS_SECONDS,
+	ARGS_FIREWALL,
 };
 
 struct args_kind {

@@ -29,6 +29,9 @@ const struct command commands[] = {
 	{ "kill", cmd_kill, DAEMON, NULL, "ID", "reset the flow ID" },
 	{ "loglevel", cmd_loglevel, DAEMON, NULL, "LEVEL",
 	    "log more or less, until the next reload" },
+	{ "firewall", cmd_firewall, ARGS_CONFIG | ARGS_CONFIRM | ARGS_BACKEND,
+	    cmd_firewall_verbs, NULL,
+	    "the rules and routes that hand connections to it" },
 	{ 0 },
 };
 

@@ -44,5 +44,8 @@ int cmd_reload(const struct args *args);
 int cmd_drain(const struct args *args);
 int cmd_kill(const struct args *args);
 int cmd_loglevel(const struct args *args);
+int cmd_firewall(const struct args *args);
+
+extern const char *const cmd_firewall_verbs[];
 
 #endif

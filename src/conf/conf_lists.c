@@ -94,6 +94,23 @@ reader_prefixes(struct reader *r, const struct option_row *row,
 	*reader_count(row, base) = used;
 }
 
+/*
+ * Not what packet filters take for a pattern, which ip-rule(8) cannot
+ * have, nor what would end the name in the text of a rule.
+ */
+static bool
+take_exact_interface(struct reader *r, struct report_place at, const char *text,
+    char field[SOCK_INTERFACE_MAX])
+{
+	if (!strpbrk(text, "*+?[]\"\\'$`;#{}!"))
+		return reader_take_interface(r, at, text, field);
+	report_error(r->report, at,
+	    "\"%s\" cannot stand in a rule: no wildcards, no quotes (write "
+	    "each interface by its name)",
+	    text);
+	return false;
+}
+
 void
 reader_interfaces(struct reader *r, const struct option_row *row,
     const config_setting_t *s, void *base)
@@ -112,7 +129,7 @@ reader_interfaces(struct reader *r, const struct option_row *row,
 
 		if (!text || !*text)
 			reader_wrong_type(r, row, e);
-		else if (reader_take_interface(
+		else if (take_exact_interface(
 			     r, reader_place(r, e), text, list[used].name))
 			used++;
 	}

@@ -21,6 +21,7 @@
 #include "daemon/reload.h"
 #include "daemon/signals.h"
 #include "daemon/state.h"
+#include "gateway/recent.h"
 
 /* Tells the workers which addresses are the gateway's own. */
 static bool
@@ -164,6 +165,7 @@ start(struct daemon *d)
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
+	recent_forget();
 	result = control_socket_open(&d->socket, d->conf);
 	if (result == DAEMON_GOOD)
 		result = process_drop_privileges(d->conf);

@@ -186,45 +186,15 @@ class Counter:
         self.ns.run("nft", "delete", "table", "inet", self.table)
 
 
-NFT_RULES = """
-table inet lab {
-	chain prerouting {
-		type filter hook prerouting priority mangle; policy accept;
-		iifname != "lan" accept
-		meta l4proto != tcp accept
-		tcp flags & (fin|syn|rst|ack) != syn socket transparent 1 \
-			meta mark set mark and 0xfffff0ff or 0x100 accept
-		%(exempt)s
-		tcp flags & (fin|syn|rst|ack) == syn jump take
-		ct mark and 0xf00 == 0x100 jump take
-	}
-	chain take {
-		meta nfproto ipv4 meta l4proto tcp \
-			tproxy ip to 127.0.0.1:%(port)d \
-			meta mark set mark and 0xfffff0ff or 0x100 \
-			ct mark set ct mark and 0xfffff0ff or 0x100 accept
-		meta nfproto ipv6 meta l4proto tcp \
-			tproxy ip6 to [::1]:%(port)d \
-			meta mark set mark and 0xfffff0ff or 0x100 \
-			ct mark set ct mark and 0xfffff0ff or 0x100 accept
-	}
-}
-"""
-
-IPTABLES_RULES = """*mangle
-:divert - [0:0]
-:take - [0:0]
--A PREROUTING -i lan -p tcp ! --syn -m socket --transparent -j divert
-%(exempt)s
--A PREROUTING -i lan -p tcp --syn -j take
--A PREROUTING -i lan -p tcp -m connmark --mark 0x100/0xf00 -j take
--A divert -j MARK --set-xmark 0x100/0xf00
--A divert -j ACCEPT
--A take -j CONNMARK --set-xmark 0x100/0xf00
--A take -p tcp -j TPROXY --on-ip %(ip)s --on-port %(port)d \
---tproxy-mark 0x100/0xf00
-COMMIT
-"""
+FIREWALL = """
+user = "";
+listen = ( { address = "127.0.0.1"; port = %d; },
+           { address = "::1"; port = %d; } );
+firewall = { interfaces = [ "lan" ]; };
+""" % (PORT, PORT)
+# The line of each form that leaves the gateway's own addresses alone.
+EXEMPTION = re.compile(r"^.*(?:fib daddr type local return|"
+                       r"--dst-type LOCAL -j RETURN)\n", re.M)
 
 
 class Lab:
@@ -313,23 +283,24 @@ class Lab:
         self.gateway.ip("route add local %s dev lo\n" % MAP6, 6)
 
     def use_rules(self, form, exempt_local=True):
-        """Puts the gateway's rules in FORM: "nft", "iptables" or None."""
+        """Puts the gateway's rules, as unatatp makes them, in FORM: "nft",
+        "iptables" or None; without the exemption of the gateway's own
+        addresses to see what the daemon does about them."""
         if self.rules == (form, exempt_local):
             return
         self.gateway.run("nft", "flush", "ruleset")
-        if form == "nft":
-            exempt = "fib daddr type local accept" if exempt_local else ""
-            self.gateway.nft(NFT_RULES % {"exempt": exempt, "port": PORT})
-        elif form == "iptables":
-            self._iptables("iptables-restore", "127.0.0.1", exempt_local)
-            self._iptables("ip6tables-restore", "::1", exempt_local)
+        if form:
+            shown = self.gateway.run(
+                os.environ["UNATATP"], "firewall", "show", "--backend", form,
+                "-c", "/dev/stdin", text=FIREWALL)
+            if not exempt_local:
+                shown = EXEMPTION.sub("", shown)
+            self.gateway.run("sh", "-eu", text=shown)
         self.rules = (form, exempt_local)
 
-    def _iptables(self, tool, ip, exempt_local):
-        exempt = ("-A PREROUTING -m addrtype --dst-type LOCAL -j ACCEPT"
-                  if exempt_local else "")
-        self.gateway.run(tool, text=IPTABLES_RULES %
-                         {"exempt": exempt, "ip": ip, "port": PORT})
+    def forget_rules(self):
+        """Somebody else makes the rules for a while."""
+        self.rules = None
 
     def sockets(self, *filters):
         """What ss(8) says about the gateway's sockets, one line each."""

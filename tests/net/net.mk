@@ -17,6 +17,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_connect.py \
 	tests/net/test_drain.py \
 	tests/net/test_firewall.py \
+	tests/net/test_firewall_command.py \
 	tests/net/test_guard.py \
 	tests/net/test_half_close.py \
 	tests/net/test_keepalived.py \

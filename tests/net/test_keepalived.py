@@ -14,8 +14,8 @@ import time
 import pytest
 
 import lab as places
-from daemon import Daemon
-from lab import FAMILY, NFT_RULES, PORT, Namespace, eventually
+from daemon import Daemon, run
+from lab import FAMILY, PORT, Namespace, eventually
 
 CONTRIB = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                        "..", "..", "contrib", "keepalived")
@@ -27,6 +27,7 @@ OPTIONS = {
                {"address": "::1", "port": PORT}],
     "user": "",
     "timeouts": {"drain": "1s"},
+    "firewall": {"interfaces": ["lan"]},
 }
 
 
@@ -60,13 +61,12 @@ class Gateway:
             link set lan up
             link set wan up
         """ % {"n": self.number})
-        for family in (4, 6):
-            self.ns.ip("""
-                rule add fwmark 0x100/0xf00 iif lan lookup 100
-                route add local default dev lo table 100
-            """, family)
-        self.ns.nft(NFT_RULES % {
-            "exempt": "fib daddr type local accept", "port": PORT})
+        os.makedirs(self.folder, exist_ok=True)
+        self.daemon = Daemon(self.ns, self.folder, OPTIONS)
+        self.daemon.write(OPTIONS)
+        status, _, said = run(self.ns, "firewall", "up", "-c",
+                              self.daemon.file)
+        assert status == 0, said
 
     def hook(self, name):
         """Runs the lines of the drop-in that systemd would run now."""
@@ -77,7 +77,6 @@ class Gateway:
 
     def start_daemon(self):
         """Starts unatatp, as the unit does."""
-        os.makedirs(self.folder, exist_ok=True)
         self.daemon = Daemon(self.ns, self.folder, OPTIONS).start()
         self.hook("ExecStartPost")
 

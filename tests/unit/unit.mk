@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test_histogram \
 	tests/unit/test_log \
 	tests/unit/test_mailbox \
+	tests/unit/test_match \
 	tests/unit/test_notify \
 	tests/unit/test_option \
 	tests/unit/test_policy \
@@ -32,6 +33,8 @@ tests_unit_test_mailbox_SOURCES = tests/unit/test_mailbox.c
 tests_unit_test_mailbox_LDADD = $(unit_libs)
 tests_unit_test_notify_SOURCES = tests/unit/test_notify.c
 tests_unit_test_notify_LDADD = $(unit_libs)
+tests_unit_test_match_SOURCES = tests/unit/test_match.c $(unit_helpers)
+tests_unit_test_match_LDADD = $(unit_libs)
 tests_unit_test_option_SOURCES = tests/unit/test_option.c $(unit_helpers)
 tests_unit_test_option_LDADD = $(unit_libs)
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c $(unit_helpers)
