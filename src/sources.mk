@@ -25,6 +25,24 @@ libunatatp_a_SOURCES = \
 	src/conf/report.c src/conf/report.h \
 	src/conf/suggest.c src/conf/suggest.h \
 	src/conf/value.c src/conf/value.h \
+	src/gateway/arena.c src/gateway/arena.h \
+	src/gateway/check_capture.c \
+	src/gateway/check_filter.c \
+	src/gateway/check_kernel.c \
+	src/gateway/check_process.c \
+	src/gateway/check_route.c \
+	src/gateway/check_rule.c \
+	src/gateway/check_sysctl.c \
+	src/gateway/checks.h \
+	src/gateway/doctor.c src/gateway/doctor.h \
+	src/gateway/facts.c src/gateway/facts.h \
+	src/gateway/facts_listener.c \
+	src/gateway/mend.c \
+	src/gateway/ruleset.c src/gateway/ruleset.h \
+	src/gateway/ruleset_iptables.c \
+	src/gateway/ruleset_match.c \
+	src/gateway/ruleset_nft.c \
+	src/gateway/ruleset_walk.c \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
 	src/flow/flow_open.c \
@@ -43,10 +61,11 @@ libunatatp_a_SOURCES = \
 	src/cmd/args.c src/cmd/args.h \
 	src/cmd/check.c \
 	src/cmd/command.c src/cmd/command.h \
+	src/cmd/doctor.c \
 	src/cmd/help.c src/cmd/help.h \
 	src/cmd/run.c
 
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c
 unatatp_LDADD = libunatatp.a $(LIBEVENT_LIBS) $(LIBCONFIG_LIBS) \
-	$(LIBCAPNG_LIBS)
+	$(LIBCAPNG_LIBS) $(JANSSON_LIBS)

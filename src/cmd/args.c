@@ -8,6 +8,7 @@
 
 #include "cmd/command.h"
 #include "cmd/help.h"
+#include "conf/value.h"
 #include "config.h"
 
 /* What getopt says for a row that has no letter: this plus its place. */
@@ -88,6 +89,30 @@ take_print(struct args *args, char *value)
 }
 
 static bool
+take_json(struct args *args, char *value)
+{
+	(void)value;
+	args->json = true;
+	return true;
+}
+
+/* "100M,150ms" */
+static bool
+take_link(struct args *args, char *value)
+{
+	char *rate = strdup(value), *rtt = rate ? strchr(rate, ',') : NULL;
+	bool good = false;
+
+	if (rtt) {
+		*rtt++ = '\0';
+		good = !value_parse(value_rates, rate, &args->link_rate) &&
+		    !value_parse(value_durations, rtt, &args->link_rtt);
+	}
+	free(rate);
+	return good;
+}
+
+static bool
 take_bind_ipv4(struct args *args, char *value)
 {
 	struct addr a;
@@ -140,6 +165,11 @@ const struct args_row args_rows[] = {
 	    "same as check" },
 	{ ARGS_PRINT, '\0', "print", ARGS_NOTHING, NULL, take_print,
 	    "print the effective configuration" },
+	{ ARGS_JSON, '\0', "json", ARGS_NOTHING, NULL, take_json,
+	    "print JSON" },
+	{ ARGS_LINK, '\0', "link", ARGS_LINE,
+	    "link (RATE,RTT such as 100M,150ms)", take_link,
+	    "what the line to the clients carries" },
 	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
 	    "print this and exit" },
 	{ 0, 'V', "version", ARGS_NOTHING, NULL, take_version,

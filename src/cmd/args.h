@@ -15,7 +15,8 @@ struct command;
 struct args {
 	const char *path; /* the file; NULL: the built-in configuration */
 	struct conf_override over;
-	bool background, check, print;
+	bool background, check, print, json;
+	int64_t link_rate, link_rtt; /* bits a second, ms; 0: none */
 	const char *verb; /* one of the command's verbs; NULL: it has none */
 };
 
@@ -30,6 +31,8 @@ enum args_option {
 	ARGS_PRINT = 1 << 6,
 	ARGS_BIND_IPV4 = 1 << 7,
 	ARGS_BIND_IPV6 = 1 << 8,
+	ARGS_JSON = 1 << 9,
+	ARGS_LINK = 1 << 10,
 };
 
 /* What stands after an option, for help and completion. */
@@ -39,6 +42,7 @@ enum args_value {
 	ARGS_ALGORITHM,
 	ARGS_NUMBER,
 	ARGS_ADDRESS,
+	ARGS_LINE,
 };
 
 struct args_row {

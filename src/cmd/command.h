@@ -11,6 +11,8 @@
 enum command_exit {
 	COMMAND_GOOD = 0,
 	COMMAND_FAILURE = 1,
+	COMMAND_WARNINGS = 1, /* of doctor */
+	COMMAND_FAILURES = 2,
 	COMMAND_USAGE = 64,	    /* EX_USAGE */
 	COMMAND_CANNOT_LISTEN = 69, /* EX_UNAVAILABLE */
 	COMMAND_NO_PRIVILEGE = 77,  /* EX_NOPERM */
@@ -37,5 +39,6 @@ int command_main(int argc, char **argv);
 /* What the rows run, one file each. */
 int cmd_run(const struct args *args);
 int cmd_check(const struct args *args);
+int cmd_doctor(const struct args *args);
 
 #endif

@@ -13,6 +13,7 @@ static const char *const values[] = {
 	[ARGS_ALGORITHM] = "ALGO",
 	[ARGS_NUMBER] = "N",
 	[ARGS_ADDRESS] = "ADDRESS",
+	[ARGS_LINE] = "RATE,RTT",
 };
 
 const char *
