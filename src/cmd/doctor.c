@@ -84,10 +84,10 @@ print_json(const struct doctor *d)
 	int err = 0;
 
 	for (size_t i = 0; i < d->n_results; i++)
-		err |= json_array_append_new(
-		    checks, result_json(&d->results[i]));
-	all = json_pack("{s:s,s:o}", "verdict",
-	    doctor_word(doctor_verdict(d)), "checks", checks);
+		err |=
+		    json_array_append_new(checks, result_json(&d->results[i]));
+	all = json_pack("{s:s,s:o}", "verdict", doctor_word(doctor_verdict(d)),
+	    "checks", checks);
 	if (!all || err || json_dumpf(all, stdout, JSON_INDENT(2)))
 		err = -ENOMEM;
 	json_decref(all);

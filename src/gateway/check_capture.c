@@ -77,8 +77,8 @@ walk_in(struct check *c, struct packet packet)
 {
 	struct walk walk = { 0 };
 
-	ruleset_walk(facts_ruleset(c->facts), packet, RULESET_PREROUTING,
-	    false, &walk);
+	ruleset_walk(
+	    facts_ruleset(c->facts), packet, RULESET_PREROUTING, false, &walk);
 	return walk;
 }
 
@@ -160,13 +160,11 @@ has_listener(const struct check *c, const struct step *step)
 	for (size_t i = 0; i < conf->n_listens; i++) {
 		const struct addr *a = &conf->listens[i];
 
-		if (a->sa.sa_family !=
-			(c->family == 4 ? AF_INET : AF_INET6) ||
+		if (a->sa.sa_family != (c->family == 4 ? AF_INET : AF_INET6) ||
 		    addr_port(a) != addr_port(&step->addr))
 			continue;
 		/* Without an address it is that of the interface. */
-		if (addr_is_any(a) ||
-		    (!open && addr_same_host(a, &step->addr)))
+		if (addr_is_any(a) || (!open && addr_same_host(a, &step->addr)))
 			return true;
 	}
 	return false;
@@ -246,8 +244,7 @@ later(struct check *c, const char *interface, struct packet *p,
 }
 
 static void
-mend_divert(
-    struct check *c, const char *interface, const struct walk_event *e)
+mend_divert(struct check *c, const char *interface, const struct walk_event *e)
 {
 	const struct facts *f = c->facts;
 	const struct chain *b = e->base;
@@ -265,8 +262,8 @@ mend_divert(
 	}
 	match = arena_printf(f->arena,
 	    "-i %s -p tcp ! --syn -m socket --transparent", interface);
-	check_mend(c, "%s -t mangle -I PREROUTING 1 %s -j ACCEPT", b->tool,
-	    match);
+	check_mend(
+	    c, "%s -t mangle -I PREROUTING 1 %s -j ACCEPT", b->tool, match);
 	check_mend(c,
 	    "%s -t mangle -I PREROUTING 1 %s -j MARK --set-xmark 0x%x/0x%x",
 	    b->tool, match, f->mark, f->mask);

@@ -15,8 +15,7 @@ check_uid(const struct check *c)
 }
 
 static struct walk
-walk_at(struct check *c, struct packet packet, enum ruleset_hook hook,
-    bool nat)
+walk_at(struct check *c, struct packet packet, enum ruleset_hook hook, bool nat)
 {
 	struct walk walk = { 0 };
 
@@ -107,8 +106,8 @@ may_pass(struct check *c, const struct walk *walk, const struct chain *base)
 		if (e->what != WALK_ACCEPTED || e->base != base ||
 		    !(e->maybe & ~(unsigned)WALK_PORT))
 			continue;
-		check_say(c, DOCTOR_UNKNOWN,
-		    "%s may let them through, or not", check_name(c, e));
+		check_say(c, DOCTOR_UNKNOWN, "%s may let them through, or not",
+		    check_name(c, e));
 		return true;
 	}
 	return false;
@@ -179,8 +178,8 @@ check_output(struct check *c)
 	    c->family == 6 ? "ip6tables" : "iptables");
 	if (!e)
 		return;
-	check_say(c, DOCTOR_FAILURE, "%s drops what unatatp dials",
-	    check_name(c, e));
+	check_say(
+	    c, DOCTOR_FAILURE, "%s drops what unatatp dials", check_name(c, e));
 	mend_insert(c, e->base,
 	    arena_printf(
 		c->facts->arena, "meta skuid %u meta l4proto tcp", uid),
@@ -197,7 +196,8 @@ each_way_out(struct check *c, const char *interface,
 	json_t *links = facts_links(c->facts, NULL), *link;
 	size_t i;
 
-	json_array_foreach(links, i, link) {
+	json_array_foreach(links, i, link)
+	{
 		const char *name = facts_text(link, "ifname");
 
 		if (strcmp(name, "lo") != 0 &&
@@ -314,63 +314,67 @@ check_masquerade(struct check *c)
 
 /* --- marks --------------------------------------------------------- */
 
-/* Walks all that the capture is made of, so that its rules are visited. */
-static void
-visit(struct check *c)
+/*
+ * Walks all that the capture is made of, so that its rules are visited.
+ * False when the walk ended in a drop before.
+ */
+static bool
+visit(struct check *c, const char *interface, int family)
 {
-	struct facts *f = c->facts;
+	struct check of = { c->facts, family, c->result };
+	struct packet p = check_syn(&of, interface);
+	struct walk walk = walk_at(c, p, RULESET_PREROUTING, false);
+	const struct walk_event *last = walk_last(&walk);
 
-	for (size_t i = 0; i < f->n_interfaces; i++)
-		for (int family = 4; family <= 6; family += 2) {
-			struct check of = { f, family, c->result };
-			struct packet p = check_syn(&of, f->interfaces[i]);
-
-			walk_at(c, p, RULESET_PREROUTING, false);
-			p.syn = false;
-			p.state = RULESET_ESTABLISHED;
-			p.ct_mark = f->mark;
-			walk_at(c, p, RULESET_PREROUTING, false);
-			p.socket = true;
-			walk_at(c, p, RULESET_PREROUTING, false);
-		}
+	p.syn = false;
+	p.state = RULESET_ESTABLISHED;
+	p.ct_mark = c->facts->mark;
+	walk_at(c, p, RULESET_PREROUTING, false);
+	p.socket = true;
+	walk_at(c, p, RULESET_PREROUTING, false);
+	return !last || last->what != WALK_DROPPED;
 }
 
-/* The step of R that uses our bits for something else, or NULL. */
-static const struct step *
-find_foreign(struct check *c, const struct rule *r, enum step_kind kind)
+/* Whether R sets our bits for a purpose that is not the capture's. */
+static bool
+is_foreign(struct check *c, const struct rule *r, enum step_kind kind,
+    bool all_visited)
 {
 	const struct facts *f = c->facts;
 
 	for (size_t i = 0; i < r->n_steps; i++) {
 		const struct step *s = &r->steps[i];
+		uint32_t ours = s->value & s->mask & f->mask;
 
-		if (s->kind == kind && s->value & s->mask & f->mask &&
-		    (!r->visited || (s->value & f->mask) != f->mark))
-			return s;
+		if (s->kind == kind && ours &&
+		    (ours == f->mark ? all_visited && !r->visited
+				     : !r->visited || s->mask != f->mask))
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
 static void
 look_for_marks(struct check *c, enum step_kind kind)
 {
 	const struct ruleset *set = facts_ruleset(c->facts);
+	bool all = true;
 
 	check_looked(c, "nft list ruleset, iptables-save, ip6tables-save");
-	visit(c);
+	for (size_t i = 0; i < c->facts->n_interfaces; i++)
+		for (int family = 4; family <= 6; family += 2)
+			all &= visit(c, c->facts->interfaces[i], family);
 	for (size_t i = 0; i < set->n_chains; i++)
 		for (size_t j = 0; j < set->chains[i]->n_rules; j++) {
 			const struct rule *r = set->chains[i]->rules[j];
-			const struct step *s = find_foreign(c, r, kind);
 			struct walk_event e = { .rule = r };
 
-			if (!s || !strcmp(r->chain->table, "unatatp"))
+			if (!r->chain->reached || !is_foreign(c, r, kind, all))
 				continue;
 			check_say(c, DOCTOR_WARNING,
-			    "%s sets 0x%x within our mask 0x%x (or choose "
+			    "%s sets bits of our mask 0x%x (or choose "
 			    "another firewall.mark)",
-			    check_name(c, &e), s->value & c->facts->mask,
-			    c->facts->mask);
+			    check_name(c, &e), c->facts->mask);
 			mend_delete(c, r);
 		}
 }

@@ -25,8 +25,8 @@ is_in_use(struct check *c, enum step_kind kind)
 
 /* Loads RULE into nothing: nft -c. */
 static void
-try_rule(struct check *c, enum step_kind kind, const char *rule,
-    const char *modules)
+try_rule(
+    struct check *c, enum step_kind kind, const char *rule, const char *modules)
 {
 	static const char *const argv[] = { "nft", "-c", "-f", "-", NULL };
 	struct spawn_result result;
@@ -114,9 +114,8 @@ check_interface_up(struct check *c)
 		bool up = !link;
 		size_t j;
 
-		json_array_foreach(json_object_get(link, "flags"), j, flag)
-			if (!strcmp(json_string_value(flag), "UP"))
-				up = true;
+		json_array_foreach(json_object_get(link, "flags"), j,
+		    flag) if (!strcmp(json_string_value(flag), "UP")) up = true;
 		if (up)
 			continue;
 		check_say(c, DOCTOR_FAILURE, "%s is down", f->interfaces[i]);

@@ -120,7 +120,7 @@ void
 check_descriptors(struct check *c)
 {
 	long flows = (long)c->facts->conf->limits.flows;
-	long need = 2 * flows + FDS_ASIDE, got = 0;
+	long need = 2 * flows + FDS_ASIDE, got = 0, most = 0;
 	pid_t pid = find_daemon(c);
 	const char *text;
 
@@ -132,16 +132,14 @@ check_descriptors(struct check *c)
 		return;
 	}
 	text = ask_proc(c, pid, "limits", "Max open files");
-	if (text)
-		got = strtol(text, NULL, 10);
-	if (!got) {
+	if (!text || sscanf(text, "%ld %ld", &got, &most) != 2) {
 		check_say(c, DOCTOR_UNKNOWN, "it cannot be read");
 	} else if (got < need) {
 		check_say(c, DOCTOR_WARNING,
 		    "%ld flows need %ld descriptors, pid %d may have %ld",
 		    flows, need, (int)pid, got);
 		check_mend(c, "prlimit --pid %d --nofile=%ld:%ld", (int)pid,
-		    need, need);
+		    need, need > most ? need : most);
 	}
 }
 
@@ -160,8 +158,7 @@ has_word(const char *list, const char *word)
 }
 
 static void
-each_algorithm(
-    struct check *c, void (*fn)(struct check *c, const char *name))
+each_algorithm(struct check *c, void (*fn)(struct check *c, const char *name))
 {
 	const struct conf *conf = c->facts->conf;
 

@@ -6,8 +6,8 @@
 
 /* Numbers of linux/rtnetlink.h, as ip -N prints them. */
 static const char *const types[] = { "", "unicast", "local", "broadcast",
-	"anycast", "multicast", "blackhole", "unreachable", "prohibit",
-	"throw", "nat" };
+	"anycast", "multicast", "blackhole", "unreachable", "prohibit", "throw",
+	"nat" };
 
 static const char *
 type_of(json_t *route)
@@ -53,7 +53,8 @@ check_route(struct check *c)
 
 	if (!routes)
 		return;
-	json_array_foreach(routes, i, route) {
+	json_array_foreach(routes, i, route)
+	{
 		if (!is_default(route))
 			continue;
 		if (is_local(route))
@@ -73,7 +74,8 @@ check_route_other(struct check *c)
 	json_t *routes = routes_of(c), *route;
 	size_t i;
 
-	json_array_foreach(routes, i, route) {
+	json_array_foreach(routes, i, route)
+	{
 		const char *dst = facts_text(route, "dst");
 		const char *dev = facts_text(route, "dev");
 

@@ -60,7 +60,8 @@ find_rule(struct check *c, const char *interface, bool any)
 	json_t *rules = facts_rules(c->facts, c->family, NULL), *rule;
 	size_t i;
 
-	json_array_foreach(rules, i, rule) {
+	json_array_foreach(rules, i, rule)
+	{
 		struct entry e = read_entry(rule);
 
 		if (is_exact(c->facts, &e) && leads_to_table(c->facts, &e) &&
@@ -90,9 +91,8 @@ mend_add(struct check *c, const char *interface, const char *preference)
 	const struct facts *f = c->facts;
 
 	check_mend(c, "%s rule add %sfwmark 0x%x/0x%x %s%s%slookup %ld",
-	    check_ip(c), preference, f->mark, f->mask,
-	    *interface ? "iif " : "", interface, *interface ? " " : "",
-	    f->table);
+	    check_ip(c), preference, f->mark, f->mask, *interface ? "iif " : "",
+	    interface, *interface ? " " : "", f->table);
 }
 
 static void
@@ -109,7 +109,8 @@ name_near(struct check *c)
 	json_t *rules = facts_rules(f, c->family, NULL), *rule;
 	size_t i;
 
-	json_array_foreach(rules, i, rule) {
+	json_array_foreach(rules, i, rule)
+	{
 		struct entry e = read_entry(rule);
 		bool exact = is_exact(f, &e), leads = leads_to_table(f, &e);
 
@@ -155,9 +156,9 @@ has_default(json_t *routes)
 	json_t *route;
 	size_t i;
 
-	json_array_foreach(routes, i, route)
-		if (!strcmp(facts_text(route, "dst"), "default"))
-			return true;
+	json_array_foreach(
+	    routes, i, route) if (!strcmp(facts_text(route, "dst"),
+				      "default")) return true;
 	return false;
 }
 
@@ -187,7 +188,8 @@ check_order_of(struct check *c, const char *interface)
 	long at = ours ? read_entry(ours).preference : 0;
 	size_t i;
 
-	json_array_foreach(rules, i, rule) {
+	json_array_foreach(rules, i, rule)
+	{
 		struct entry e = read_entry(rule);
 
 		if (!ours || rule == ours)
@@ -229,8 +231,8 @@ look_for_iif(struct check *c, enum doctor_verdict verdict, const char *harm)
 
 		if (*name && find_rule(c, name, false))
 			continue;
-		check_say(c, verdict, "the rule at %ld names no iif: %s", at,
-		    harm);
+		check_say(
+		    c, verdict, "the rule at %ld names no iif: %s", at, harm);
 		if (!*name)
 			continue;
 		mend_add(c, name, "");
@@ -247,8 +249,8 @@ has_src_valid_mark(struct check *c)
 		return true;
 	for (size_t i = 0; i < f->n_interfaces; i++)
 		if (*f->interfaces[i] &&
-		    facts_number(f, "ipv4/conf/%s/src_valid_mark",
-			f->interfaces[i]) > 0)
+		    facts_number(
+			f, "ipv4/conf/%s/src_valid_mark", f->interfaces[i]) > 0)
 			return true;
 	return false;
 }
@@ -287,7 +289,8 @@ check_rule_clash(struct check *c)
 	if (!have_rules(c))
 		return;
 	rules = facts_rules(c->facts, c->family, NULL);
-	json_array_foreach(rules, i, rule) {
+	json_array_foreach(rules, i, rule)
+	{
 		struct entry e = read_entry(rule);
 		uint32_t both = e.mask & f->mask;
 

@@ -38,15 +38,13 @@ find_stray(struct check *c, const char **where)
 
 	for (size_t i = 0; i < conf->n_policies; i++)
 		for (size_t j = 0; j < conf->policies[i].n_sources; j++) {
-			const struct prefix *p =
-			    &conf->policies[i].sources[j];
+			const struct prefix *p = &conf->policies[i].sources[j];
 			struct addr a = somebody(p);
 
 			if (p->family != AF_INET || !p->len)
 				continue;
 			*where = facts_way_to(c->facts, &a);
-			if (*where &&
-			    !facts_is_client_side(c->facts, *where))
+			if (*where && !facts_is_client_side(c->facts, *where))
 				return p;
 		}
 	return NULL;
@@ -96,8 +94,8 @@ check_fwmark_accept(struct check *c)
 void
 check_forwarding(struct check *c)
 {
-	const char *path = c->family == 4 ? "ipv4/ip_forward"
-					  : "ipv6/conf/all/forwarding";
+	const char *path =
+	    c->family == 4 ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding";
 	const char *name = c->family == 4 ? "net.ipv4.ip_forward"
 					  : "net.ipv6.conf.all.forwarding";
 	long value = facts_number(c->facts, "%s", path);
@@ -136,8 +134,8 @@ check_bridge(struct check *c)
 		    "bridge-nf-call-%s is 1: frames that are only bridged "
 		    "meet the rules, and TPROXY cannot deliver them",
 		    names[i]);
-		check_mend(c, "sysctl -w net.bridge.bridge-nf-call-%s=0",
-		    names[i]);
+		check_mend(
+		    c, "sysctl -w net.bridge.bridge-nf-call-%s=0", names[i]);
 	}
 }
 
@@ -169,8 +167,7 @@ check_ports(struct check *c)
 	check_say(c, DOCTOR_WARNING,
 	    "%u flows to one address and port are all it allows",
 	    high - low + 1);
-	check_mend(
-	    c, "sysctl -w net.ipv4.ip_local_port_range='10240 65535'");
+	check_mend(c, "sysctl -w net.ipv4.ip_local_port_range='10240 65535'");
 }
 
 /* Whether PORT is in a list such as "80,9999,10000-10010". */
@@ -210,8 +207,8 @@ check_reserved_port(struct check *c)
 		    "unatatp could not listen",
 		    port);
 		check_mend(c,
-		    "sysctl -w net.ipv4.ip_local_reserved_ports='%s%s%u'",
-		    list, *list ? "," : "", port);
+		    "sysctl -w net.ipv4.ip_local_reserved_ports='%s%s%u'", list,
+		    *list ? "," : "", port);
 	}
 }
 

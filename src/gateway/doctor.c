@@ -105,8 +105,8 @@ doctor_word(enum doctor_verdict verdict)
 
 /* TO with the formatted text behind it, unless it is there already. */
 __attribute__((format(printf, 4, 0))) static const char *
-append(struct check *c, const char *to, const char *between,
-    const char *format, va_list args)
+append(struct check *c, const char *to, const char *between, const char *format,
+    va_list args)
 {
 	const char *longer = to;
 	char *text;
@@ -115,8 +115,8 @@ append(struct check *c, const char *to, const char *between,
 	if (vasprintf(&text, format, args) < 0)
 		return to;
 	if (!strstr(to, text))
-		longer = arena_printf(c->facts->arena, "%s%s%s", to,
-		    *to ? between : "", text);
+		longer = arena_printf(
+		    c->facts->arena, "%s%s%s", to, *to ? between : "", text);
 	free(text);
 	return longer;
 }

@@ -141,8 +141,8 @@ facts_table(struct facts *f, int family, const char *table)
 		family_option(family), "route", "show", "table", table, NULL };
 
 	run_ip(f, &fact, argv);
-	f->others = arena_grow(
-	    f->arena, f->others, f->n_others, sizeof(*f->others));
+	f->others =
+	    arena_grow(f->arena, f->others, f->n_others, sizeof(*f->others));
 	f->others[f->n_others++] = fact;
 	return fact.json;
 }
@@ -178,9 +178,8 @@ facts_link(struct facts *f, const char *name)
 	json_t *links = facts_links(f, NULL), *link;
 	size_t i;
 
-	json_array_foreach(links, i, link)
-		if (!strcmp(facts_text(link, "ifname"), name))
-			return link;
+	json_array_foreach(links, i,
+	    link) if (!strcmp(facts_text(link, "ifname"), name)) return link;
 	return NULL;
 }
 
@@ -231,10 +230,9 @@ ask_rules(struct facts *f, int family)
 	json_t *rules = facts_rules(f, family, NULL), *rule;
 	size_t i;
 
-	json_array_foreach(rules, i, rule)
-		if (strtol(facts_text(rule, "table"), NULL, 10) == f->table &&
-		    *facts_text(rule, "iif"))
-			add_interface(f, facts_text(rule, "iif"));
+	json_array_foreach(rules, i,
+	    rule) if (strtol(facts_text(rule, "table"), NULL, 10) == f->table &&
+	    *facts_text(rule, "iif")) add_interface(f, facts_text(rule, "iif"));
 }
 
 void

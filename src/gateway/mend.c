@@ -83,8 +83,7 @@ void
 mend_insert(struct check *c, const struct chain *chain, const char *nft,
     const char *iptables, const char *verdict)
 {
-	const char *target =
-	    !strcmp(verdict, "accept") ? "ACCEPT" : "RETURN";
+	const char *target = !strcmp(verdict, "accept") ? "ACCEPT" : "RETURN";
 
 	if (is_nft(chain))
 		check_mend(c, "nft insert rule %s %s %s %s %s",
@@ -116,14 +115,14 @@ replace_nft(struct check *c, const struct rule *rule, json_t *expressions)
 {
 	const struct chain *chain = rule->chain;
 	json_t *json = json_pack("{s:[{s:{s:{s:s,s:s,s:s,s:I,s:o}}}]}",
-	    "nftables", "replace", "rule", "family", chain->nft_family,
-	    "table", chain->table, "chain", chain->name, "handle",
+	    "nftables", "replace", "rule", "family", chain->nft_family, "table",
+	    chain->table, "chain", chain->name, "handle",
 	    (json_int_t)rule->handle, "expr", expressions);
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
 	if (text)
-		check_mend(c, "printf %%s %s | nft -j -f -",
-		    check_quote(c, text));
+		check_mend(
+		    c, "printf %%s %s | nft -j -f -", check_quote(c, text));
 	free(text);
 	json_decref(json);
 }
@@ -192,7 +191,8 @@ mend_target(struct check *c, const struct walk_event *e)
 		return;
 	}
 	all = expressions_of(rule);
-	json_array_foreach(all, i, one) {
+	json_array_foreach(all, i, one)
+	{
 		tproxy = json_object_get(one, "tproxy");
 		if (tproxy)
 			json_object_update_new(tproxy,
@@ -209,8 +209,7 @@ mark_statement(const struct facts *f)
 {
 	return json_pack("{s:{s:{s:{s:s}},s:{s:[{s:[{s:{s:s}},I]},I]}}}",
 	    "mangle", "key", "meta", "key", "mark", "value", "|", "&", "meta",
-	    "key", "mark", (json_int_t)(uint32_t)~f->mask,
-	    (json_int_t)f->mark);
+	    "key", "mark", (json_int_t)(uint32_t)~f->mask, (json_int_t)f->mark);
 }
 
 static bool
@@ -228,10 +227,9 @@ mend_mark_nft(struct check *c, const struct rule *rule, bool sets)
 	json_t *all = expressions_of(rule), *one;
 	size_t i;
 
-	json_array_foreach(all, i, one)
-		if (sets ? sets_mark(one)
-			 : json_object_get(one, "tproxy") != NULL)
-			break;
+	json_array_foreach(all, i, one) if (sets
+		? sets_mark(one)
+		: json_object_get(one, "tproxy") != NULL) break;
 	if (sets)
 		json_array_set_new(all, i, mark_statement(c->facts));
 	else

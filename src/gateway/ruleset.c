@@ -21,6 +21,22 @@ ruleset_chain(struct ruleset *set)
 	return chain;
 }
 
+/* The chain NAME in the table of NEAR, or NULL. */
+struct chain *
+ruleset_find(
+    const struct ruleset *set, const struct chain *near, const char *name)
+{
+	for (size_t i = 0; name && i < set->n_chains; i++) {
+		struct chain *c = set->chains[i];
+
+		if (c->tool == near->tool && !strcmp(c->table, near->table) &&
+		    !strcmp(c->nft_family, near->nft_family) &&
+		    !strcmp(c->name, name))
+			return c;
+	}
+	return NULL;
+}
+
 struct rule *
 ruleset_rule(struct ruleset *set, struct chain *chain)
 {
@@ -116,13 +132,37 @@ has_xt(json_t *json)
 
 	if (json_object_get(json, "xt"))
 		return true;
-	json_array_foreach(json, i, value)
-		if (has_xt(value))
-			return true;
-	json_object_foreach(json, key, value)
-		if (has_xt(value))
-			return true;
+	json_array_foreach(json, i, value) if (has_xt(value)) return true;
+	json_object_foreach(json, key, value) if (has_xt(value)) return true;
 	return false;
+}
+
+static void reach(const struct ruleset *set, struct chain *chain);
+
+static void
+follow(
+    const struct ruleset *set, const struct chain *from, const struct step *s)
+{
+	struct chain *chain = NULL;
+
+	if (s->kind == STEP_JUMP || s->kind == STEP_GOTO)
+		chain = ruleset_find(set, from, s->text);
+	if (chain)
+		reach(set, chain);
+	for (size_t i = 0; i < s->n_branches; i++)
+		follow(set, from, &s->branches[i]);
+}
+
+/* Notes that packets may come to CHAIN, and from there on. */
+static void
+reach(const struct ruleset *set, struct chain *chain)
+{
+	if (chain->reached)
+		return;
+	chain->reached = true;
+	for (size_t i = 0; i < chain->n_rules; i++)
+		for (size_t j = 0; j < chain->rules[i]->n_steps; j++)
+			follow(set, chain, &chain->rules[i]->steps[j]);
 }
 
 void
@@ -145,6 +185,9 @@ ruleset_read(struct ruleset *set, struct arena *arena)
 		ruleset_read_nft(set, name_tables(set));
 	else if (!set->n_chains)
 		set->unknown = nft_why;
+	for (size_t i = 0; i < set->n_chains; i++)
+		if (set->chains[i]->type)
+			reach(set, set->chains[i]);
 }
 
 void

@@ -104,6 +104,7 @@ struct chain {
 	long priority;
 	const char *type; /* "nat" or another; NULL: no base chain */
 	bool policy_drop;
+	bool reached; /* from a hook: else its rules are dead */
 	struct rule **rules;
 	size_t n_rules;
 };
@@ -186,6 +187,8 @@ struct ruleset_nft {
 };
 
 struct chain *ruleset_chain(struct ruleset *set);
+struct chain *ruleset_find(
+    const struct ruleset *set, const struct chain *near, const char *name);
 struct rule *ruleset_rule(struct ruleset *set, struct chain *chain);
 struct step *ruleset_step(
     struct ruleset *set, struct rule *rule, enum step_kind kind);

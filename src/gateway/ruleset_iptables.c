@@ -50,8 +50,8 @@ place(struct chain *c)
 		if (!strcmp(hooks[i], c->name))
 			c->hook = (enum ruleset_hook)i;
 	if (!strcmp(c->table, "nat")) {
-		bool dst = c->hook == RULESET_PREROUTING ||
-		    c->hook == RULESET_OUTPUT;
+		bool dst =
+		    c->hook == RULESET_PREROUTING || c->hook == RULESET_OUTPUT;
 
 		c->type = "nat";
 		c->priority = dst ? -100 : 100;
@@ -156,8 +156,8 @@ read_mark(struct step *s, const char *text)
 	char *end;
 
 	s->value = (uint32_t)strtoul(text, &end, 0);
-	s->mask = *end == '/' ? (uint32_t)strtoul(end + 1, NULL, 0)
-			      : UINT32_MAX;
+	s->mask =
+	    *end == '/' ? (uint32_t)strtoul(end + 1, NULL, 0) : UINT32_MAX;
 }
 
 /* --- conditions: KIND is what the row of the option says ----------- */
@@ -178,8 +178,8 @@ on_protocol(struct reader *r, enum step_kind kind)
 	struct step *s = add(r, kind);
 	const char *name = next(r);
 
-	s->value = !strcmp(name, "tcp") || !strcmp(name, "all") ||
-	    !strcmp(name, "6");
+	s->value =
+	    !strcmp(name, "tcp") || !strcmp(name, "all") || !strcmp(name, "6");
 }
 
 static void
@@ -453,8 +453,7 @@ read_all(struct reader *r, char *text)
 	for (char *line = strtok_r(text, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest)) {
 		if (*line == '*')
-			r->table =
-			    arena_printf(r->set->arena, "%s", line + 1);
+			r->table = arena_printf(r->set->arena, "%s", line + 1);
 		else if (*line == ':')
 			read_chain(r, line + 1);
 		else if (!strncmp(line, "-A ", 3))
@@ -473,8 +472,7 @@ ruleset_read_iptables(struct ruleset *set, const char *tool, int family)
 	int err = spawn_run(argv, NULL, &result);
 
 	if (err)
-		return arena_printf(
-		    set->arena, "%s: %s", save, strerror(-err));
+		return arena_printf(set->arena, "%s: %s", save, strerror(-err));
 	if (result.status)
 		why = arena_printf(set->arena, "%s: %s", save, result.err);
 	else

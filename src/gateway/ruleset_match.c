@@ -21,7 +21,8 @@ find_set(struct ruleset_nft *r, const char *name)
 	json_t *object, *set;
 	size_t i;
 
-	json_array_foreach(r->list, i, object) {
+	json_array_foreach(r->list, i, object)
+	{
 		set = json_object_get(object, "set");
 		if (set && !strcmp(word(set, "name"), name) &&
 		    !strcmp(word(set, "table"), r->chain->table) &&
@@ -53,28 +54,25 @@ has_word(json_t *list, const char *text)
 	json_t *one;
 	size_t i;
 
-	json_array_foreach(list, i, one)
-		if (json_is_string(one) &&
-		    !strcmp(json_string_value(one), text))
-			return true;
+	json_array_foreach(list, i, one) if (json_is_string(one) &&
+	    !strcmp(json_string_value(one), text)) return true;
 	return json_is_string(list) && !strcmp(json_string_value(list), text);
 }
 
 /* --- what the left side asks for; LIST is the right one ------------ */
 
 static void
-names_of(struct ruleset_nft *r, struct step *s, enum step_kind kind,
-    json_t *list)
+names_of(
+    struct ruleset_nft *r, struct step *s, enum step_kind kind, json_t *list)
 {
 	json_t *one;
 	size_t i;
 
 	s->kind = kind;
-	s->names = arena_alloc(r->set->arena,
-	    (json_array_size(list) + 1) * sizeof(*s->names));
-	json_array_foreach(list, i, one)
-		if (json_is_string(one))
-			s->names[s->n_names++] = json_string_value(one);
+	s->names = arena_alloc(
+	    r->set->arena, (json_array_size(list) + 1) * sizeof(*s->names));
+	json_array_foreach(list, i, one) if (json_is_string(one))
+	    s->names[s->n_names++] = json_string_value(one);
 }
 
 static void
@@ -84,9 +82,10 @@ ports_of(struct ruleset_nft *r, struct step *s, json_t *list)
 	size_t i;
 
 	s->kind = STEP_PORT;
-	s->ranges = arena_alloc(r->set->arena,
-	    (json_array_size(list) + 1) * sizeof(*s->ranges));
-	json_array_foreach(list, i, one) {
+	s->ranges = arena_alloc(
+	    r->set->arena, (json_array_size(list) + 1) * sizeof(*s->ranges));
+	json_array_foreach(list, i, one)
+	{
 		json_t *range = json_object_get(one, "range");
 		json_t *low = range ? json_array_get(range, 0) : one;
 		json_t *high = range ? json_array_get(range, 1) : one;
@@ -273,7 +272,7 @@ ruleset_nft_match(struct ruleset_nft *r, json_t *json)
 
 	ruleset_nft_require(r, word(field, "protocol"));
 	if (!strcmp(op, "==") || !strcmp(op, "!=") || !strcmp(op, "in"))
-		s = ruleset_nft_condition(r, left,
-		    json_object_get(json, "right"), !strcmp(op, "!="));
+		s = ruleset_nft_condition(
+		    r, left, json_object_get(json, "right"), !strcmp(op, "!="));
 	*ruleset_step(r->set, r->rule, s.kind) = s;
 }

@@ -53,8 +53,8 @@ plain(const char *name, json_t *json)
 	for (size_t i = 0; i < sizeof(statements) / sizeof(*statements); i++)
 		if (!strcmp(statements[i].name, name)) {
 			s.kind = statements[i].kind;
-			s.text = json_string_value(
-			    json_object_get(json, "target"));
+			s.text =
+			    json_string_value(json_object_get(json, "target"));
 		}
 	return s;
 }
@@ -126,8 +126,8 @@ snat(struct ruleset_nft *r, json_t *json)
 	const char *field = word(json_object_get(addr, "payload"), "field");
 
 	ruleset_nft_require(r, word(json, "family"));
-	ruleset_step(r->set, r->rule,
-	    !strcmp(field, "saddr") ? STEP_KEEP : STEP_SNAT);
+	ruleset_step(
+	    r->set, r->rule, !strcmp(field, "saddr") ? STEP_KEEP : STEP_SNAT);
 }
 
 static void
@@ -140,7 +140,8 @@ vmap(struct ruleset_nft *r, json_t *json)
 
 	branches = arena_alloc(r->set->arena,
 	    (2 * json_array_size(pairs) + 1) * sizeof(*branches));
-	json_array_foreach(pairs, i, pair) {
+	json_array_foreach(pairs, i, pair)
+	{
 		json_t *verdict = json_array_get(pair, 1);
 		const char *name =
 		    json_object_iter_key(json_object_iter(verdict));
@@ -151,8 +152,7 @@ vmap(struct ruleset_nft *r, json_t *json)
 			branches[2 * i + 1] =
 			    plain(name, json_object_get(verdict, name));
 	}
-	s = ruleset_step(
-	    r->set, r->rule, pairs ? STEP_NOTHING : STEP_UNKNOWN);
+	s = ruleset_step(r->set, r->rule, pairs ? STEP_NOTHING : STEP_UNKNOWN);
 	if (pairs) {
 		s->branches = branches;
 		s->n_branches = 2 * json_array_size(pairs);
@@ -244,8 +244,8 @@ read_rule(struct ruleset_nft *r, json_t *json)
 	    r->chain->nft_family, r->chain->table, r->chain->name,
 	    r->rule->handle);
 	json_array_foreach(json_object_get(json, "expr"), i, expression)
-		json_object_foreach(expression, name, value)
-			statement(r, name, value);
+	    json_object_foreach(expression, name, value)
+		statement(r, name, value);
 }
 
 /* IPv4, IPv6 or both; and none of those that iptables has explained. */
@@ -255,8 +255,7 @@ is_ours(json_t *json, const char *skip)
 	const char *family = word(json, "family");
 	char name[256];
 
-	snprintf(
-	    name, sizeof(name), " %s/%s ", family, word(json, "table"));
+	snprintf(name, sizeof(name), " %s/%s ", family, word(json, "table"));
 	return !strstr(skip, name) &&
 	    (!strcmp(family, "ip") || !strcmp(family, "ip6") ||
 		!strcmp(family, "inet"));
@@ -270,12 +269,10 @@ ruleset_read_nft(struct ruleset *set, const char *skip)
 	size_t i;
 
 	r.list = json_object_get(set->json, "nftables");
-	json_array_foreach(r.list, i, object)
-		if ((json = json_object_get(object, "chain")) &&
-		    is_ours(json, skip))
-			read_chain(&r, json);
-	json_array_foreach(r.list, i, object)
-		if ((json = json_object_get(object, "rule")) &&
-		    is_ours(json, skip))
-			read_rule(&r, json);
+	json_array_foreach(
+	    r.list, i, object) if ((json = json_object_get(object, "chain")) &&
+	    is_ours(json, skip)) read_chain(&r, json);
+	json_array_foreach(
+	    r.list, i, object) if ((json = json_object_get(object, "rule")) &&
+	    is_ours(json, skip)) read_rule(&r, json);
 }

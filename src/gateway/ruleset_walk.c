@@ -133,31 +133,17 @@ tell(struct way *way, enum walk_what what, const struct rule *rule,
 		w->maybe |= WALK_OPAQUE;
 		return;
 	}
-	w->events = arena_grow(
-	    w->arena, w->events, w->n_events, sizeof(*w->events));
+	w->events =
+	    arena_grow(w->arena, w->events, w->n_events, sizeof(*w->events));
 	w->events[w->n_events++] = (struct walk_event){ what, way->maybe,
 		way->base, rule, step, way->packet };
-}
-
-static const struct chain *
-find_chain(
-    const struct ruleset *set, const struct chain *near, const char *name)
-{
-	for (size_t i = 0; name && i < set->n_chains; i++) {
-		const struct chain *c = set->chains[i];
-
-		if (c->tool == near->tool && !strcmp(c->table, near->table) &&
-		    !strcmp(c->nft_family, near->nft_family) &&
-		    !strcmp(c->name, name))
-			return c;
-	}
-	return NULL;
 }
 
 static enum next
 jump(struct way *way, const struct rule *rule, const struct step *s)
 {
-	const struct chain *chain = find_chain(way->set, rule->chain, s->text);
+	const struct chain *chain =
+	    ruleset_find(way->set, rule->chain, s->text);
 	enum next next;
 
 	if (!chain || way->depth >= DEEPEST) {
@@ -337,8 +323,9 @@ next_base(const struct ruleset *set, int family, enum ruleset_hook hook,
 		    (c->family && c->family != family) ||
 		    nat != !strcmp(c->type, "nat"))
 			continue;
-		if (after && (c->priority < after->priority ||
-				 (c->priority == after->priority && !passed)))
+		if (after &&
+		    (c->priority < after->priority ||
+			(c->priority == after->priority && !passed)))
 			continue;
 		if (!best || c->priority < best->priority)
 			best = c;
@@ -371,8 +358,8 @@ ruleset_walk(const struct ruleset *set, struct packet packet,
 		way.base = c;
 		if (through(&way, c) != END)
 			tell(&way,
-			    c->policy_drop ? WALK_DROPPED : WALK_ACCEPTED,
-			    NULL, NULL);
+			    c->policy_drop ? WALK_DROPPED : WALK_ACCEPTED, NULL,
+			    NULL);
 		if (is_over(walk))
 			return;
 	}
