@@ -43,6 +43,7 @@ libunatatp_a_SOURCES = \
 	src/gateway/ruleset_match.c \
 	src/gateway/ruleset_nft.c \
 	src/gateway/ruleset_walk.c \
+	src/gateway/words.c src/gateway/words.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
 	src/flow/flow_open.c \

@@ -62,8 +62,8 @@ check_route(struct check *c)
 		what = "the default that is there is another";
 	}
 	check_say(c, DOCTOR_FAILURE,
-	    "table %ld needs the route \"local default dev lo\": %s",
-	    c->facts->table, what);
+	    "table %ld needs a local default route on lo: %s", c->facts->table,
+	    what);
 	check_mend(c, "%s route replace local default dev lo table %ld",
 	    check_ip(c), c->facts->table);
 }

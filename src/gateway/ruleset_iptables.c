@@ -7,6 +7,7 @@
 
 #include "base/spawn.h"
 #include "gateway/ruleset.h"
+#include "gateway/words.h"
 
 #define MOST_WORDS 256
 
@@ -93,44 +94,6 @@ read_chain(struct reader *r, char *line)
 }
 
 /* --- words --------------------------------------------------------- */
-
-/* Takes the word at IN out of its quotes, to where it stands. Its end. */
-static char *
-unquote(char *in)
-{
-	bool quoted = false;
-	char *to = in;
-
-	for (; *in && (quoted || *in != ' '); in++) {
-		if (*in == '"')
-			quoted = !quoted;
-		else if (*in == '\\' && in[1])
-			*to++ = *++in;
-		else
-			*to++ = *in;
-	}
-	if (*in)
-		in++;
-	*to = '\0';
-	return in;
-}
-
-/* Splits TEXT into r->words; quotes hold a word together. */
-static void
-split(struct reader *r, const char *text)
-{
-	char *at = arena_printf(r->set->arena, "%s", text);
-
-	r->n = r->i = 0;
-	while (r->n < MOST_WORDS) {
-		while (*at == ' ')
-			at++;
-		if (!*at)
-			return;
-		r->words[r->n++] = at;
-		at = unquote(at);
-	}
-}
 
 /* The next word; "" at the end. */
 static const char *
@@ -431,7 +394,8 @@ read_rule(struct reader *r, const char *line)
 {
 	struct chain *c;
 
-	split(r, line);
+	r->i = 0;
+	r->n = words_split(r->set->arena, line, r->words, MOST_WORDS);
 	next(r);
 	c = find(r, next(r));
 	if (!c)
