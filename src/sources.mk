@@ -38,6 +38,8 @@ libunatatp_a_SOURCES = \
 	src/gateway/facts.c src/gateway/facts.h \
 	src/gateway/facts_listener.c \
 	src/gateway/mend.c \
+	src/gateway/probe.c src/gateway/probe.h \
+	src/gateway/probe_end.c \
 	src/gateway/ruleset.c src/gateway/ruleset.h \
 	src/gateway/ruleset_iptables.c \
 	src/gateway/ruleset_match.c \

@@ -96,6 +96,14 @@ take_json(struct args *args, char *value)
 	return true;
 }
 
+static bool
+take_probe(struct args *args, char *value)
+{
+	(void)value;
+	args->probe = true;
+	return true;
+}
+
 /* "100M,150ms" */
 static bool
 take_link(struct args *args, char *value)
@@ -170,6 +178,8 @@ const struct args_row args_rows[] = {
 	{ ARGS_LINK, '\0', "link", ARGS_LINE,
 	    "link (RATE,RTT such as 100M,150ms)", take_link,
 	    "what the line to the clients carries" },
+	{ ARGS_PROBE, '\0', "probe", ARGS_NOTHING, NULL, take_probe,
+	    "send a connection through the rules, too" },
 	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
 	    "print this and exit" },
 	{ 0, 'V', "version", ARGS_NOTHING, NULL, take_version,

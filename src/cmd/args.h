@@ -15,7 +15,7 @@ struct command;
 struct args {
 	const char *path; /* the file; NULL: the built-in configuration */
 	struct conf_override over;
-	bool background, check, print, json;
+	bool background, check, print, json, probe;
 	int64_t link_rate, link_rtt; /* bits a second, ms; 0: none */
 	const char *verb; /* one of the command's verbs; NULL: it has none */
 };
@@ -33,6 +33,7 @@ enum args_option {
 	ARGS_BIND_IPV6 = 1 << 8,
 	ARGS_JSON = 1 << 9,
 	ARGS_LINK = 1 << 10,
+	ARGS_PROBE = 1 << 11,
 };
 
 /* What stands after an option, for help and completion. */

@@ -13,7 +13,8 @@ const struct command commands[] = {
 	    NULL, "serve until told to end (what no command means)" },
 	{ "check", cmd_check, ARGS_CONFIG | OVERRIDES | ARGS_PRINT, NULL,
 	    "report every mistake in the configuration" },
-	{ "doctor", cmd_doctor, ARGS_CONFIG | ARGS_JSON | ARGS_LINK, NULL,
+	{ "doctor", cmd_doctor,
+	    ARGS_CONFIG | ARGS_JSON | ARGS_LINK | ARGS_PROBE, NULL,
 	    "look for what is wrong with this gateway" },
 	{ 0 },
 };

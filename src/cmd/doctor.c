@@ -100,10 +100,18 @@ cmd_doctor(const struct args *args)
 {
 	struct conf_report report = { .emit = on_finding };
 	struct conf *conf = conf_read(args->path, &args->over, &report);
-	struct doctor_link link = { args->link_rate, args->link_rtt };
+	struct doctor_wish link = { args->link_rate, args->link_rtt,
+		args->probe };
 	struct doctor doctor;
 	int status, err = 0;
 
+	if (args->probe && geteuid()) {
+		fprintf(stderr,
+		    "unatatp: --probe makes links and rules: be "
+		    "root\n");
+		conf_unref(conf);
+		return COMMAND_NO_PRIVILEGE;
+	}
 	if (!conf)
 		return COMMAND_BAD_CONFIG;
 	doctor_run(&doctor, conf, args->path, &link);

@@ -82,6 +82,8 @@ void check_masquerade(struct check *c);
 void check_mark_clash(struct check *c);
 void check_conntrack_mark(struct check *c);
 
+void check_probe(struct check *c);
+
 void check_rule(struct check *c);
 void check_rule_order(struct check *c);
 void check_rule_iif(struct check *c);

@@ -86,8 +86,13 @@ static const struct row rows[] = {
 	{ "reserved-port", "nobody else is given the listener's port",
 	    check_reserved_port, 0 },
 };
+
+static const struct row probes[] = {
+	BOTH("probe", "a connection gets through and back", check_probe),
+};
 /* clang-format on */
 
+#define PROBES (sizeof(probes) / sizeof(*probes))
 #define ROWS (sizeof(rows) / sizeof(*rows))
 
 static const char *const words[] = {
@@ -187,15 +192,18 @@ run_row(struct doctor *d, struct facts *f, const struct row *row)
 
 void
 doctor_run(struct doctor *d, const struct conf *conf, const char *path,
-    const struct doctor_link *link)
+    const struct doctor_wish *link)
 {
 	struct facts facts;
 
 	*d = (struct doctor){ 0 };
-	d->results = arena_alloc(&d->arena, ROWS * sizeof(*d->results));
+	d->results =
+	    arena_alloc(&d->arena, (ROWS + PROBES) * sizeof(*d->results));
 	facts_init(&facts, &d->arena, conf, path, link);
 	for (size_t i = 0; i < ROWS; i++)
 		run_row(d, &facts, &rows[i]);
+	for (size_t i = 0; link->probe && i < PROBES; i++)
+		run_row(d, &facts, &probes[i]);
 	facts_clear(&facts);
 }
 

@@ -1,11 +1,12 @@
 /*
  * doctor: a table of checks of the machine around the daemon. Each looks at
- * one thing and says what it found and which commands mend it. It changes
- * nothing. One thread; the doctor owns every text that it hands out.
+ * one thing and says what it found and which commands mend it. Without a
+ * probe it changes nothing. One thread; the doctor owns every text that it hands out.
  */
 #ifndef UNATATP_GATEWAY_DOCTOR_H
 #define UNATATP_GATEWAY_DOCTOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,10 +29,11 @@ struct doctor_result {
 	const char *mend; /* commands, a line each; "": none */
 };
 
-/* What the line to the clients is to carry. */
-struct doctor_link {
+/* What the caller wants beside the checks. */
+struct doctor_wish {
 	int64_t rate; /* bits a second; 0: not asked */
 	int64_t rtt;  /* ms */
+	bool probe;   /* a real connection; be root */
 };
 
 struct doctor {
@@ -42,7 +44,7 @@ struct doctor {
 
 /* Runs all checks; PATH is CONF's file, or NULL. doctor_clear it. */
 void doctor_run(struct doctor *doctor, const struct conf *conf,
-    const char *path, const struct doctor_link *link);
+    const char *path, const struct doctor_wish *link);
 void doctor_clear(struct doctor *doctor);
 
 /* The worst of all; unknown ones alone are no fault: DOCTOR_OK. */

@@ -237,7 +237,7 @@ ask_rules(struct facts *f, int family)
 
 void
 facts_init(struct facts *f, struct arena *arena, const struct conf *conf,
-    const char *path, const struct doctor_link *link)
+    const char *path, const struct doctor_wish *link)
 {
 	*f = (struct facts){
 		.arena = arena,

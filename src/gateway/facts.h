@@ -31,7 +31,7 @@ struct facts {
 	struct arena *arena;
 	const struct conf *conf;
 	const char *path;
-	const struct doctor_link *link;
+	const struct doctor_wish *link;
 	uint32_t mark, mask;
 	long table;
 	const char **interfaces; /* of the clients; "": nobody says which */
@@ -46,7 +46,7 @@ struct facts {
 };
 
 void facts_init(struct facts *f, struct arena *arena, const struct conf *conf,
-    const char *path, const struct doctor_link *link);
+    const char *path, const struct doctor_wish *link);
 void facts_clear(struct facts *f);
 
 /* The text of a file of /proc/sys/net, NULL when it is not there. */
