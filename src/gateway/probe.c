@@ -111,21 +111,21 @@ count(struct probe *p)
 		"counter forwarded { }\ncounter dialled { }\n"
 		"counter sent { }\ncounter answered { }\n"
 		"chain a { type filter hook prerouting priority -500;\n"
-		"iifname \"%s\" %s saddr %s counter name reached\n"
-		"%s saddr %s counter name answered\n}\n"
+		"iifname \"%s\" meta l4proto tcp %s saddr %s counter name reached\n"
+		"meta l4proto tcp %s saddr %s counter name answered\n}\n"
 		"chain b { type filter hook prerouting priority -140;\n"
-		"%s saddr %s meta mark & 0x%x == 0x%x "
+		"meta l4proto tcp %s saddr %s meta mark & 0x%x == 0x%x "
 		"counter name captured\n}\n"
 		"chain c { type filter hook input priority -500;\n"
-		"%s saddr %s counter name delivered\n}\n"
+		"meta l4proto tcp %s saddr %s counter name delivered\n}\n"
 		"chain d { type filter hook input priority 500;\n"
-		"%s saddr %s counter name let_in\n}\n"
+		"meta l4proto tcp %s saddr %s counter name let_in\n}\n"
 		"chain e { type filter hook forward priority -500;\n"
-		"%s saddr %s counter name forwarded\n}\n"
+		"meta l4proto tcp %s saddr %s counter name forwarded\n}\n"
 		"chain f { type filter hook output priority -500;\n"
-		"%s daddr %s counter name dialled\n}\n"
+		"meta l4proto tcp %s daddr %s counter name dialled\n}\n"
 		"chain g { type filter hook postrouting priority 500;\n"
-		"%s daddr %s counter name sent\n}\n}\n",
+		"meta l4proto tcp %s daddr %s counter name sent\n}\n}\n",
 		p->interface, n->word, n->client, n->word, n->server, n->word,
 		n->client, f->mask, f->mark, n->word, n->client, n->word,
 		n->client, n->word, n->client, n->word, n->server, n->word,
@@ -142,18 +142,28 @@ read_counters(struct probe *p)
 	p->counters = text ? json_loads(text, 0, NULL) : NULL;
 }
 
-/* Links go with the namespaces of the ends. */
+/* Whatever of it is there; also that of a probe which was killed. */
+static void
+take_away(void)
+{
+	static const char *const commands[][6] = {
+		{ "ip", "link", "del", PROBE_CLIENT_LINK },
+		{ "ip", "link", "del", PROBE_SERVER_LINK },
+		{ "nft", "delete", "table", "inet", PROBE_TABLE },
+	};
+	struct spawn_result result;
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (!spawn_run(commands[i], NULL, &result))
+			spawn_clear(&result);
+}
+
 static void
 clean(struct probe *p)
 {
-	static const char *const argv[] = { "nft", "delete", "table", "inet",
-		PROBE_TABLE, NULL };
-	struct spawn_result result;
-
 	probe_stop(&p->client);
 	probe_stop(&p->server);
-	if (!spawn_run(argv, NULL, &result))
-		spawn_clear(&result);
+	take_away();
 	json_decref(p->counters);
 	p->counters = NULL;
 }
@@ -251,6 +261,7 @@ send_one(struct probe *p)
 {
 	int word;
 
+	take_away();
 	if (set_up(p) && !caught) {
 		probe_tell(&p->client);
 		word = probe_hear(&p->client, LATE_MS);

@@ -4,6 +4,7 @@ names what is wrong, and the commands that it prints mend it."""
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 
@@ -52,6 +53,7 @@ class Gateway:
                 ip $f rule add pref 32765 fwmark 0x100/0xf00 iif lan \
                     lookup 100
                 ip $f route flush table 100 2>/dev/null || :
+                ip $f route flush root 2001:2::/32 2>/dev/null || :
                 ip $f route add local default dev lo table 100
             done
             ip rule add pref 32767 lookup default
@@ -535,6 +537,114 @@ def test_broken(place, row):
         place.sh(how.get("undo", ":"), check=False)
         if how.get("mend") == "restart" or "call" in how:
             place.stop()
+
+
+# --- the probe --------------------------------------------------------------
+
+STAGES = [
+    # (the stage, the family, what breaks it)
+    ("captured", 4, "nft flush chain inet unatatp from_lan"),
+    ("captured", 6, "iptables -t raw -A PREROUTING -i wan -j ACCEPT;"
+     "ip6tables -t raw -A PREROUTING -i lan -p tcp -j DROP"),
+    ("delivered", 4, "ip rule del pref 32765"),
+    ("delivered", 6, "ip -6 route flush table 100; ip -6 route add "
+     "unreachable default table 100"),
+    ("let_in", 4, "iptables -P INPUT DROP"),
+    ("let_in", 6, "ip6tables -A INPUT -p tcp --syn -j DROP"),
+    ("connected", 4, "nft insert rule inet unatatp from_lan meta l4proto "
+     "tcp goto take"),
+    ("sent", 4, "iptables -A OUTPUT -o unatatp-ps -p tcp -j DROP"),
+    ("answered", 6, "ip -6 route add 2001:2:0:114::2/128 dev wan"),
+    ("bytes", 4, "iptables -A INPUT -i unatatp-ps -j DROP"),
+]
+
+
+def probe(place):
+    """{id: check} of the probe alone, and that nothing of it is left."""
+    before = snapshot(place)
+    found = {one["id"]: one for one in place.doctor("--probe")[1]["checks"]
+             if one["id"].startswith("probe-")}
+    assert set(found) == {"probe-ipv4", "probe-ipv6"}
+    eventually(lambda: snapshot(place) == before,
+               what="nothing of the probe is left")
+    return found
+
+
+def snapshot(place):
+    """Rules, routes and links of the gateway, without counters."""
+    text = place.sh("nft -s list ruleset; ip rule; ip -6 rule; "
+                    "ip route show table all; ip -6 route show table all; "
+                    "ip -o link; tc qdisc").stdout
+    return re.sub(r"(packets|bytes) \d+", "", text)
+
+
+@pytest.mark.parametrize("form", ["nft", "iptables", "lab-nft"])
+def test_probe(place, form):
+    """On a right gateway the connection comes through, in both families."""
+    place.reset(form, CONF)
+    place.sh("echo 0 >/proc/sys/net/ipv4/conf/lan/rp_filter")
+    found = probe(place)
+    assert {one["verdict"] for one in found.values()} == {"ok"}, found
+
+
+@pytest.mark.parametrize("stage", STAGES,
+                         ids=lambda row: "%s-v%d" % row[:2])
+def test_probe_stage(place, stage):
+    """The probe names the stage where the connection got lost, and the
+    other family is none the worse."""
+    name, family, shell = stage
+    place.reset("nft", CONF)
+    place.sh("echo 0 >/proc/sys/net/ipv4/conf/lan/rp_filter\n" + shell)
+    found = probe(place)
+    lost = found["probe-ipv%d" % family]
+    assert lost["verdict"] == "failure", found
+    assert 'lost at "%s"' % name in lost["finding"], found
+
+
+def test_probe_without_daemon(place):
+    """Nobody listens: the connection is not captured but goes past."""
+    place.reset("nft", CONF)
+    place.sh("echo 0 >/proc/sys/net/ipv4/conf/lan/rp_filter")
+    place.stop()
+    found = probe(place)
+    assert 'lost at "captured"' in found["probe-ipv4"]["finding"]
+    assert "forwarded past unatatp" in found["probe-ipv6"]["finding"]
+
+
+def test_probe_strict(place):
+    """The strict reverse path filter would drop the probe: not guessed."""
+    place.reset("nft", CONF)
+    found = probe(place)
+    assert found["probe-ipv4"]["verdict"] == "unknown"
+    assert found["probe-ipv6"]["verdict"] == "ok"
+
+
+def test_probe_interrupted(place):
+    """SIGINT in the middle: everything is taken back."""
+    place.reset("nft", CONF)
+    place.sh("echo 0 >/proc/sys/net/ipv4/conf/lan/rp_filter; "
+             "iptables -P INPUT DROP")
+    before = snapshot(place)
+    with place.ns:
+        process = subprocess.Popen(
+            [binary(), "doctor", "-c", place.file, "--probe"],
+            stdout=subprocess.DEVNULL)
+    with process:
+        eventually(lambda: "unatatp_probe" in place.ns.run(
+            "nft", "list", "tables"), 10)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == -signal.SIGINT
+    eventually(lambda: snapshot(place) == before,
+               what="nothing of the probe is left")
+
+
+def test_probe_not_root(place):
+    """It needs root, and says so."""
+    place.reset("nft", CONF)
+    done = place.sh("exec setpriv --reuid=65534 --regid=65534 --clear-groups "
+                    "%s doctor -c %s --probe" % (binary(), place.file),
+                    check=False)
+    assert done.returncode == 77 and "root" in done.stderr
 
 
 def test_forty():
