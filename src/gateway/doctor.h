@@ -1,7 +1,7 @@
 /*
  * doctor: a table of checks of the machine around the daemon. Each looks at
  * one thing and says what it found and which commands mend it. Without a
- * probe it changes nothing. One thread; the doctor owns every text that it hands out.
+ * probe it changes nothing. One thread; it owns every text it hands out.
  */
 #ifndef UNATATP_GATEWAY_DOCTOR_H
 #define UNATATP_GATEWAY_DOCTOR_H

@@ -94,12 +94,27 @@ redirect(struct probe *p)
 		p->net->family == 4 ? "ip" : "ipv6", ip, p->interface));
 }
 
+/* A chain and what it counts; its addresses are those of this family. */
+static const char *
+chain(struct probe *p, const char *hook, const char *match, const char *address,
+    const char *counter)
+{
+	return arena_printf(p->c->facts->arena,
+	    "chain %s {\ntype filter hook %s; policy accept;\n"
+	    "meta l4proto tcp %s %s %s counter name %s\n}\n",
+	    counter, hook, p->net->word, match, address, counter);
+}
+
 static bool
 count(struct probe *p)
 {
 	static const char *const argv[] = { "nft", "-f", "-", NULL };
 	const struct facts *f = p->c->facts;
-	const struct probe_net *n = p->net;
+	const char *client = p->net->client, *server = p->net->server;
+	const char *came =
+	    arena_printf(f->arena, "%s iifname \"%s\"", client, p->interface);
+	const char *marked = arena_printf(
+	    f->arena, "%s meta mark & 0x%x == 0x%x", client, f->mask, f->mark);
 
 	return run(p, argv,
 	    arena_printf(f->arena,
@@ -110,26 +125,17 @@ count(struct probe *p)
 		"counter delivered { }\ncounter let_in { }\n"
 		"counter forwarded { }\ncounter dialled { }\n"
 		"counter sent { }\ncounter answered { }\n"
-		"chain a { type filter hook prerouting priority -500;\n"
-		"iifname \"%s\" meta l4proto tcp %s saddr %s counter name reached\n"
-		"meta l4proto tcp %s saddr %s counter name answered\n}\n"
-		"chain b { type filter hook prerouting priority -140;\n"
-		"meta l4proto tcp %s saddr %s meta mark & 0x%x == 0x%x "
-		"counter name captured\n}\n"
-		"chain c { type filter hook input priority -500;\n"
-		"meta l4proto tcp %s saddr %s counter name delivered\n}\n"
-		"chain d { type filter hook input priority 500;\n"
-		"meta l4proto tcp %s saddr %s counter name let_in\n}\n"
-		"chain e { type filter hook forward priority -500;\n"
-		"meta l4proto tcp %s saddr %s counter name forwarded\n}\n"
-		"chain f { type filter hook output priority -500;\n"
-		"meta l4proto tcp %s daddr %s counter name dialled\n}\n"
-		"chain g { type filter hook postrouting priority 500;\n"
-		"meta l4proto tcp %s daddr %s counter name sent\n}\n}\n",
-		p->interface, n->word, n->client, n->word, n->server, n->word,
-		n->client, f->mask, f->mark, n->word, n->client, n->word,
-		n->client, n->word, n->client, n->word, n->server, n->word,
-		n->server));
+		"%s%s%s%s%s%s%s%s}\n",
+		chain(p, "prerouting priority -500", "saddr", came, "reached"),
+		chain(
+		    p, "prerouting priority -140", "saddr", marked, "captured"),
+		chain(p, "input priority -500", "saddr", client, "delivered"),
+		chain(p, "input priority 500", "saddr", client, "let_in"),
+		chain(p, "forward priority -500", "saddr", client, "forwarded"),
+		chain(p, "output priority -500", "daddr", server, "dialled"),
+		chain(p, "postrouting priority 500", "daddr", server, "sent"),
+		chain(p, "prerouting priority -500", "saddr", server,
+		    "answered")));
 }
 
 static void

@@ -29,6 +29,80 @@ def readme(name):
     return found.group(1).replace("lan0", "lan")
 
 
+# What the firewall command makes of policies with bypass, reject and the
+# client's own address.
+FIREWALL = """
+table inet unatatp {
+	set d0_4 {
+		type ipv4_addr
+		flags interval
+		elements = { 10.0.0.0/8, 172.16.0.0/12 }
+	}
+	chain zone_out {
+		type filter hook output priority raw; policy accept;
+		oifname != { "lan" } meta l4proto tcp fib saddr type != local \
+			ct zone set 100
+	}
+	chain zone_in {
+		type filter hook prerouting priority raw; policy accept;
+		iifname != { "lan" } meta l4proto { tcp, icmp, ipv6-icmp } \
+			socket transparent 1 ct zone set 100
+	}
+	chain keep_source {
+		type nat hook postrouting priority srcnat - 1; policy accept;
+		ct zone 100 meta nfproto ipv4 snat ip to ip saddr
+		ct zone 100 meta nfproto ipv6 snat ip6 to ip6 saddr
+	}
+	chain prerouting {
+		type filter hook prerouting priority mangle; policy accept;
+		iifname != { "lan" } ct zone 100 goto divert
+		iifname { "lan" } meta l4proto { tcp, icmp, ipv6-icmp } \
+			jump from_clients
+	}
+	chain from_clients {
+		meta l4proto != tcp socket transparent 1 goto divert
+		meta l4proto != tcp return
+		tcp flags & (fin | syn | rst | ack) != syn \
+			socket transparent 1 goto divert
+		fib daddr type local return
+		tcp flags & (fin | syn | rst | ack) == syn goto new_flow
+		ct mark & 0xf00 == 0x100 goto take_later
+	}
+	chain new_flow {
+		ip daddr @d0_4 tcp dport { 25, 100-200 } return
+		ip saddr 10.71.1.0/24 goto refuse
+		ip6 saddr fd71:0:0:1::/64 goto refuse
+		goto take_new
+	}
+	chain refuse {
+		reject with tcp reset
+	}
+	chain take_new {
+		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:9999 \
+			goto divert_new
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:9999 \
+			goto divert_new
+		drop
+	}
+	chain take_later {
+		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:9999 \
+			goto divert_new
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:9999 \
+			goto divert_new
+		reject with tcp reset
+	}
+	chain divert_new {
+		ct mark set ct mark & 0xfffff0ff | 0x100
+		goto divert
+	}
+	chain divert {
+		meta mark set meta mark & 0xfffff0ff | 0x100
+		accept
+	}
+}
+"""
+
+
 class Gateway:
     """The lab's gateway, put back as it should be before each test."""
 
@@ -74,6 +148,7 @@ class Gateway:
          "iptables": lambda: self.sh(readme("iptables")),
          "lab-nft": lambda: self.ns.nft(places.NFT_RULES % {
              "exempt": "fib daddr type local accept", "port": 9999}),
+         "firewall": lambda: self.ns.nft(FIREWALL),
          "none": lambda: None}[form]()
         with open(self.file, "w", encoding="ascii") as file:
             file.write(config_text(conf))
@@ -428,6 +503,19 @@ def test_right(place, form):
         ip rule add pref 32763 lookup main suppress_prefixlength 0
     """)
     assert place.faults("--link", "100M,150ms") == {}
+
+
+def test_right_firewall(place):
+    """What the firewall command makes is clean, with the client's own
+    address as the source, masquerading, and a filter beside it."""
+    place.reset("firewall", merge(CONF, {"policies": [
+        {"name": "no", "action": "reject", "sources": ["10.71.1.0/24"]},
+        {"name": "all", "source": "client"}]}))
+    place.sh("iptables -t nat -A POSTROUTING -o wan -j MASQUERADE; "
+             "ip6tables -t nat -A POSTROUTING -j MASQUERADE; "
+             "iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP")
+    assert place.faults() == {}
+    assert {one["verdict"] for one in place.doctor()[1]["checks"]} == {"ok"}
 
 
 def test_names_no_interface(place):
