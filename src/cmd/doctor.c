@@ -32,12 +32,12 @@ print_result(const struct doctor_result *r)
 	printf("%-8s %s: %s\n", doctor_word(r->verdict), r->id, r->title);
 	if (r->verdict == DOCTOR_OK)
 		return;
-	printf("         %s\n         (looked at: %s)\n", r->finding,
-	    r->looked_at);
+	printf("         found:   %s\n         looked:  %s\n%s", r->finding,
+	    r->looked_at, *line ? "         mend:\n" : "");
 	while (*line) {
 		int n = (int)strcspn(line, "\n");
 
-		printf("         # %.*s\n" + (*line == '#' ? 2 : 0), n, line);
+		printf("                  %.*s\n", n, line);
 		line += n + (line[n] ? 1 : 0);
 	}
 }
