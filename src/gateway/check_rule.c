@@ -85,14 +85,20 @@ have_rules(struct check *c)
 	return false;
 }
 
+/* Without an interface the rule would be one that look_for_iif warns of. */
 static void
 mend_add(struct check *c, const char *interface, const char *preference)
 {
 	const struct facts *f = c->facts;
 
-	check_mend(c, "%s rule add %sfwmark 0x%x/0x%x %s%s%slookup %ld",
-	    check_ip(c), preference, f->mark, f->mask, *interface ? "iif " : "",
-	    interface, *interface ? " " : "", f->table);
+	if (*interface)
+		check_mend(c,
+		    "%s rule add %sfwmark 0x%x/0x%x iif %s lookup %ld",
+		    check_ip(c), preference, f->mark, f->mask, interface,
+		    f->table);
+	else
+		check_mend(
+		    c, "# name the clients' interfaces in firewall.interfaces");
 }
 
 static void

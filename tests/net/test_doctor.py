@@ -570,6 +570,37 @@ def test_missing_tool(place, tmp_path):
     assert "nft" in said["capture-ipv6"]["finding"]
 
 
+@pytest.mark.parametrize("what", ["tproxy", "socket"])
+def test_kernel(place, tmp_path, what):
+    """A kernel that refuses the rule is a failure, with its modules named."""
+    place.reset("none", CONF)
+    assert "kernel-" + what not in place.faults()
+    (tmp_path / "nft").write_text(
+        '#!/bin/sh\n[ "$1" = -c ] || exec /usr/sbin/nft "$@"\n'
+        'grep -q %s && { echo "Error: Could not process rule" >&2; exit 1; }'
+        '\nexit 0\n' % what)
+    (tmp_path / "nft").chmod(0o755)
+    done = place.sh("PATH=%s:$PATH unatatp doctor -c %s --json" % (
+        tmp_path, place.file), check=False)
+    said = {one["id"]: one for one in json.loads(done.stdout)["checks"]}
+    one = said["kernel-" + what]
+    assert done.returncode == 2 and one["verdict"] == "failure"
+    assert one["mend"].startswith("modprobe -a nft_" + what)
+    other = said["kernel-" + {"tproxy": "socket", "socket": "tproxy"}[what]]
+    assert other["verdict"] == "ok"
+
+
+def test_nobody_says_which(place):
+    """No interface in the file and no rule: failures, and a mend that asks
+    for the interface instead of a rule for all of them."""
+    place.reset("none", merge(CONF, {"firewall": {"interfaces": []}}))
+    place.sh("ip rule del pref 32765; ip -6 rule del pref 32765")
+    found = place.faults()
+    assert set(found) == {"capture-ipv4", "capture-ipv6", "rule-ipv4",
+                          "rule-ipv6"}
+    assert found["rule-ipv4"]["mend"].startswith("# name the clients'")
+
+
 @pytest.mark.parametrize("value", ["100M", "x,y", "100M,", ",1s", "1,1,1"])
 def test_bad_link(place, value):
     """--link wants both a rate and a time."""
