@@ -291,7 +291,11 @@ established(struct check *c, const char *interface)
 	    "from %s, later packets of a connection that unatatp holds are "
 	    "not marked",
 	    interface);
-	mend_divert(c, interface, &end);
+	/* A mark that is wrong, or none at all. */
+	if (last && last->packet.marker)
+		mend_mark(c, last);
+	else
+		mend_divert(c, interface, &end);
 }
 
 void

@@ -335,6 +335,23 @@ visit(struct check *c, const char *interface, int family)
 	return !last || last->what != WALK_DROPPED;
 }
 
+/* A rule that marks what clients send, or sockets of ours get, is no other. */
+static bool
+is_capture(const struct facts *f, const struct rule *r)
+{
+	for (size_t i = 0; i < r->n_steps; i++) {
+		const struct step *s = &r->steps[i];
+		bool clients = s->kind == STEP_IIF && !s->negated;
+
+		for (size_t j = 0; j < s->n_names; j++)
+			clients &= facts_is_client_side(f, s->names[j]);
+		if (clients || s->kind == STEP_TPROXY ||
+		    (s->kind == STEP_SOCKET && !s->negated))
+			return true;
+	}
+	return r->visited;
+}
+
 /* Whether R sets our bits for a purpose that is not the capture's. */
 static bool
 is_foreign(struct check *c, const struct rule *r, enum step_kind kind,
@@ -347,7 +364,7 @@ is_foreign(struct check *c, const struct rule *r, enum step_kind kind,
 		uint32_t ours = s->value & s->mask & f->mask;
 
 		if (s->kind == kind && ours &&
-		    (ours == f->mark ? all_visited && !r->visited
+		    (ours == f->mark ? all_visited && !is_capture(f, r)
 				     : !r->visited || s->mask != f->mask))
 			return true;
 	}

@@ -361,6 +361,22 @@ BROKEN = [
     ("syn-cookies-ipv4", "iptables", "iptables -t mangle -R UNATATP 4 -p "
      "tcp --syn -m connmark --mark 0x100/0xf00 -j TPROXY --on-ip 127.0.0.1 "
      "--on-port 9999 --tproxy-mark 0x100/0xf00", {"mend": "firewall"}),
+    ("established-ipv4", "lab-nft", "nft flush chain inet lab prerouting; "
+     "nft add rule inet lab prerouting fib daddr type local accept; "
+     "nft add rule inet lab prerouting iifname lan meta l4proto tcp "
+     "meta nfproto ipv6 tcp flags '& (fin | syn | rst | ack) != syn' "
+     "socket transparent 1 meta mark set 0x100 accept; "
+     "nft add rule inet lab prerouting iifname lan socket transparent 0 "
+     "meta l4proto tcp jump take; nft add rule inet lab prerouting iifname "
+     "lan tcp flags '& (fin | syn | rst | ack) == syn' jump take", {}),
+    ("established-ipv6", "nft", "nft insert rule inet unatatp from_lan "
+     "'meta nfproto ipv6 tcp flags & (fin | syn | rst | ack) != syn socket "
+     "transparent 1 meta mark set meta mark & 0xfffff0ff | 0x200 accept'",
+     {}),
+    ("syn-cookies-ipv6", "nft", "nft -a list chain inet unatatp from_lan "
+     "| sed -n 's/.*taken_flow.*handle //p' | { read h; nft replace rule "
+     "inet unatatp from_lan handle $h meta nfproto ipv4 ct mark '& 0xf00 == "
+     "0x100' goto taken_flow; }", {"mend": "firewall"}),
     ("own-address-ipv4", "iptables", "iptables -t mangle -D UNATATP 1", {}),
     ("own-address-ipv6", "iptables", "ip6tables -t mangle -D UNATATP 1", {}),
     # Other rules.
