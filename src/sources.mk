@@ -29,18 +29,39 @@ libunatatp_a_SOURCES = \
 	src/conf/report.c src/conf/report.h \
 	src/conf/suggest.c src/conf/suggest.h \
 	src/conf/value.c src/conf/value.h \
+	src/gateway/arena.c src/gateway/arena.h \
 	src/gateway/change.c \
+	src/gateway/check_capture.c \
+	src/gateway/check_filter.c \
+	src/gateway/check_kernel.c \
+	src/gateway/check_process.c \
+	src/gateway/check_route.c \
+	src/gateway/check_rule.c \
+	src/gateway/check_sysctl.c \
+	src/gateway/checks.h \
+	src/gateway/doctor.c src/gateway/doctor.h \
+	src/gateway/facts.c src/gateway/facts.h \
+	src/gateway/facts_listener.c \
 	src/gateway/firewall.c src/gateway/firewall.h \
 	src/gateway/match.c src/gateway/match.h \
+	src/gateway/mend.c \
 	src/gateway/pending.c src/gateway/pending.h \
 	src/gateway/plan.c src/gateway/plan.h \
+	src/gateway/probe.c src/gateway/probe.h \
+	src/gateway/probe_end.c \
 	src/gateway/recent.c src/gateway/recent.h \
 	src/gateway/rules.h \
 	src/gateway/rules_iptables.c \
 	src/gateway/rules_nft.c \
+	src/gateway/ruleset.c src/gateway/ruleset.h \
+	src/gateway/ruleset_iptables.c \
+	src/gateway/ruleset_match.c \
+	src/gateway/ruleset_nft.c \
+	src/gateway/ruleset_walk.c \
 	src/gateway/state.c src/gateway/state.h \
 	src/gateway/status.c \
 	src/gateway/want.c \
+	src/gateway/words.c src/gateway/words.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
 	src/flow/flow_dial.c \
@@ -75,9 +96,11 @@ libunatatp_a_SOURCES = \
 	src/daemon/supervise.c src/daemon/supervise.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
+	src/cmd/args_rows.c \
 	src/cmd/ask.c src/cmd/ask.h \
 	src/cmd/check.c \
 	src/cmd/command.c src/cmd/command.h \
+	src/cmd/doctor.c \
 	src/cmd/firewall.c \
 	src/cmd/help.c src/cmd/help.h \
 	src/cmd/run.c \

@@ -19,7 +19,7 @@ struct command;
 struct args {
 	const char *path; /* the file; NULL: the built-in configuration */
 	struct conf_override over;
-	bool background, check, print, json, once;
+	bool background, check, print, json, once, probe;
 	bool compare;	    /* the wish for it is among the wishes, too */
 	const char *socket; /* of the daemon to speak to; NULL: the file's */
 	struct {
@@ -28,6 +28,7 @@ struct args {
 	size_t n_wishes;
 	unsigned confirm; /* seconds; 0: not given */
 	enum state_backend backend;
+	int64_t link_rate, link_rtt; /* bits a second, ms; 0: none */
 	const char *verb;    /* one of the command's verbs; NULL: it has none */
 	const char *operand; /* likewise */
 };
@@ -50,6 +51,8 @@ enum args_option {
 	ARGS_ONCE = 1 << 13,
 	ARGS_CONFIRM = 1 << 14,
 	ARGS_BACKEND = 1 << 15,
+	ARGS_LINK = 1 << 16,
+	ARGS_PROBE = 1 << 17,
 };
 
 /* What stands after an option, for help and completion. */
@@ -65,6 +68,7 @@ enum args_value {
 	ARGS_PAIR,
 	ARGS_SECONDS,
 	ARGS_FIREWALL,
+	ARGS_LINE,
 };
 
 struct args_kind {
@@ -86,6 +90,8 @@ struct args_row {
 	bool (*take)(struct args *args, char *value); /* false: BAD */
 	const char *help; /* NULL: hidden, a form of the first unatatp */
 };
+
+#define ARGS_ROWS_MAX 64
 
 /* The rows, in the order in which --help names them. */
 extern const struct args_row args_rows[];

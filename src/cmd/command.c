@@ -18,6 +18,12 @@ const struct command commands[] = {
 	    NULL, NULL, "serve until told to end (what no command means)" },
 	{ "check", cmd_check, ARGS_CONFIG | OVERRIDES | ARGS_PRINT, NULL, NULL,
 	    "report every mistake in the configuration" },
+	{ "doctor", cmd_doctor,
+	    ARGS_CONFIG | ARGS_JSON | ARGS_LINK | ARGS_PROBE, NULL, NULL,
+	    "look for what is wrong with this gateway" },
+	{ "firewall", cmd_firewall, ARGS_CONFIG | ARGS_CONFIRM | ARGS_BACKEND,
+	    cmd_firewall_verbs, NULL,
+	    "the rules and routes that hand connections to it" },
 	{ "show", cmd_show, DAEMON | ARGS_JSON | ARGS_FILTER | ARGS_COMPARE,
 	    shows, NULL, "ask the running daemon" },
 	{ "top", cmd_top, DAEMON | ARGS_ONCE, NULL, NULL,
@@ -29,9 +35,6 @@ const struct command commands[] = {
 	{ "kill", cmd_kill, DAEMON, NULL, "ID", "reset the flow ID" },
 	{ "loglevel", cmd_loglevel, DAEMON, NULL, "LEVEL",
 	    "log more or less, until the next reload" },
-	{ "firewall", cmd_firewall, ARGS_CONFIG | ARGS_CONFIRM | ARGS_BACKEND,
-	    cmd_firewall_verbs, NULL,
-	    "the rules and routes that hand connections to it" },
 	{ 0 },
 };
 

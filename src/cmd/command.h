@@ -11,6 +11,8 @@
 enum command_exit {
 	COMMAND_GOOD = 0,
 	COMMAND_FAILURE = 1,
+	COMMAND_WARNINGS = 1, /* of doctor */
+	COMMAND_FAILURES = 2,
 	COMMAND_USAGE = 64,	    /* EX_USAGE */
 	COMMAND_CANNOT_LISTEN = 69, /* EX_UNAVAILABLE */
 	COMMAND_NO_PRIVILEGE = 77,  /* EX_NOPERM */
@@ -47,5 +49,6 @@ int cmd_loglevel(const struct args *args);
 int cmd_firewall(const struct args *args);
 
 extern const char *const cmd_firewall_verbs[];
+int cmd_doctor(const struct args *args);
 
 #endif

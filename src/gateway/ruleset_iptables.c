@@ -1,0 +1,446 @@
+/* The rules that iptables-save prints. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/spawn.h"
+#include "gateway/ruleset.h"
+#include "gateway/words.h"
+
+#define MOST_WORDS 256
+
+struct reader {
+	struct ruleset *set;
+	const char *tool, *table;
+	int family;
+	struct rule *rule;
+	char *words[MOST_WORDS];
+	size_t n, i;
+	bool negated;
+	char module[32]; /* of the last -m, or the target */
+};
+
+static const struct {
+	const char *table;
+	long priority;
+} priorities[] = {
+	{ "raw", -300 },
+	{ "mangle", -150 },
+	{ "filter", 0 },
+	{ "security", 50 },
+};
+
+static const char *const hooks[] = {
+	[RULESET_PREROUTING] = "PREROUTING",
+	[RULESET_INPUT] = "INPUT",
+	[RULESET_FORWARD] = "FORWARD",
+	[RULESET_OUTPUT] = "OUTPUT",
+	[RULESET_POSTROUTING] = "POSTROUTING",
+};
+
+static void
+place(struct chain *c)
+{
+	c->type = "filter";
+	for (size_t i = 0; i < sizeof(priorities) / sizeof(*priorities); i++)
+		if (!strcmp(priorities[i].table, c->table))
+			c->priority = priorities[i].priority;
+	for (int i = 0; i < RULESET_NO_HOOK; i++)
+		if (!strcmp(hooks[i], c->name))
+			c->hook = (enum ruleset_hook)i;
+	if (!strcmp(c->table, "nat")) {
+		bool dst =
+		    c->hook == RULESET_PREROUTING || c->hook == RULESET_OUTPUT;
+
+		c->type = "nat";
+		c->priority = dst ? -100 : 100;
+	}
+}
+
+static struct chain *
+find(struct reader *r, const char *name)
+{
+	for (size_t i = 0; i < r->set->n_chains; i++) {
+		struct chain *c = r->set->chains[i];
+
+		if (c->tool == r->tool && !strcmp(c->table, r->table) &&
+		    !strcmp(c->name, name))
+			return c;
+	}
+	return NULL;
+}
+
+/* ":NAME POLICY [packets:bytes]" */
+static void
+read_chain(struct reader *r, char *line)
+{
+	struct chain *c = ruleset_chain(r->set);
+	char *rest, *name = strtok_r(line, " ", &rest);
+	char *policy = strtok_r(NULL, " ", &rest);
+
+	*c = (struct chain){
+		.family = r->family,
+		.tool = r->tool,
+		.nft_family = r->family == 4 ? "ip" : "ip6",
+		.table = r->table,
+		.name = arena_printf(r->set->arena, "%s", name ? name : ""),
+		.policy_drop = policy && !strcmp(policy, "DROP"),
+		.hook = RULESET_NO_HOOK,
+	};
+	if (policy && strcmp(policy, "-") != 0)
+		place(c);
+}
+
+/* --- words --------------------------------------------------------- */
+
+/* The next word; "" at the end. */
+static const char *
+next(struct reader *r)
+{
+	return r->i < r->n ? r->words[r->i++] : "";
+}
+
+static struct step *
+add(struct reader *r, enum step_kind kind)
+{
+	struct step *s = ruleset_step(r->set, r->rule, kind);
+
+	s->negated = r->negated;
+	r->negated = false;
+	return s;
+}
+
+/* "0x100/0xf00" */
+static void
+read_mark(struct step *s, const char *text)
+{
+	char *end;
+
+	s->value = (uint32_t)strtoul(text, &end, 0);
+	s->mask =
+	    *end == '/' ? (uint32_t)strtoul(end + 1, NULL, 0) : UINT32_MAX;
+}
+
+/* --- conditions: KIND is what the row of the option says ----------- */
+
+static void
+on_interface(struct reader *r, enum step_kind kind)
+{
+	struct step *s = add(r, kind);
+
+	s->names = arena_alloc(r->set->arena, sizeof(*s->names));
+	s->names[0] = next(r);
+	s->n_names = 1;
+}
+
+static void
+on_protocol(struct reader *r, enum step_kind kind)
+{
+	struct step *s = add(r, kind);
+	const char *name = next(r);
+
+	s->value =
+	    !strcmp(name, "tcp") || !strcmp(name, "all") || !strcmp(name, "6");
+}
+
+static void
+on_flags(struct reader *r, enum step_kind kind)
+{
+	const char *mask = next(r), *flags = next(r);
+	bool syn =
+	    !strcmp(flags, "SYN") && strstr(mask, "SYN") && strstr(mask, "ACK");
+
+	add(r, syn ? kind : STEP_OPAQUE);
+}
+
+static void
+on_ports(struct reader *r, enum step_kind kind)
+{
+	struct step *s = add(r, kind);
+	char *text = arena_printf(r->set->arena, "%s", next(r)), *rest;
+
+	for (char *one = strtok_r(text, ",", &rest); one;
+	     one = strtok_r(NULL, ",", &rest)) {
+		char *colon = strchr(one, ':');
+		struct range range = { (uint16_t)atoi(one),
+			(uint16_t)atoi(colon ? colon + 1 : one) };
+
+		s->ranges = arena_grow(
+		    r->set->arena, s->ranges, s->n_ranges, sizeof(range));
+		s->ranges[s->n_ranges++] = range;
+	}
+}
+
+static void
+on_mark(struct reader *r, enum step_kind kind)
+{
+	read_mark(add(r, !strcmp(r->module, "connmark") ? STEP_CT_MARK : kind),
+	    next(r));
+}
+
+static void
+on_type(struct reader *r, enum step_kind kind)
+{
+	add(r, !strcmp(next(r), "LOCAL") ? kind : STEP_ADDRESS);
+}
+
+static void
+on_state(struct reader *r, enum step_kind kind)
+{
+	struct step *s = add(r, kind);
+	const char *words = next(r);
+
+	s->value = (strstr(words, "NEW") ? RULESET_NEW : 0) |
+	    (strstr(words, "ESTABLISHED") ? RULESET_ESTABLISHED : 0);
+}
+
+static void
+on_owner(struct reader *r, enum step_kind kind)
+{
+	char *end;
+	const char *text = next(r);
+	struct step *s = add(r, kind);
+
+	s->value = (uint32_t)strtoul(text, &end, 10);
+	if (*end)
+		s->kind = STEP_OPAQUE;
+}
+
+static void
+on_value(struct reader *r, enum step_kind kind)
+{
+	add(r, kind);
+	next(r);
+}
+
+static void
+on_word(struct reader *r, enum step_kind kind)
+{
+	add(r, kind);
+}
+
+static void
+on_comment(struct reader *r, enum step_kind kind)
+{
+	(void)kind;
+	next(r);
+}
+
+static void
+on_module(struct reader *r, enum step_kind kind)
+{
+	(void)kind;
+	snprintf(r->module, sizeof(r->module), "%s", next(r));
+}
+
+/* --- targets ------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	enum step_kind kind;
+} targets[] = {
+	{ "ACCEPT", STEP_ACCEPT },
+	{ "DROP", STEP_DROP },
+	{ "REJECT", STEP_DROP },
+	{ "RETURN", STEP_RETURN },
+	{ "TPROXY", STEP_TPROXY },
+	{ "NOTRACK", STEP_NOTRACK },
+	{ "MASQUERADE", STEP_SNAT },
+	{ "SNAT", STEP_SNAT },
+	{ "NETMAP", STEP_SNAT },
+	{ "DNAT", STEP_DNAT },
+	{ "REDIRECT", STEP_DNAT },
+	{ "NFQUEUE", STEP_UNKNOWN },
+	{ "SYNPROXY", STEP_UNKNOWN },
+};
+
+/* MARK and its like are NOTHING until their options come. */
+static void
+on_target(struct reader *r, enum step_kind kind)
+{
+	const char *name = next(r);
+	enum step_kind is = find(r, name) ? kind : STEP_NOTHING;
+
+	snprintf(r->module, sizeof(r->module), "%s", name);
+	r->negated = false;
+	for (size_t i = 0; i < sizeof(targets) / sizeof(*targets); i++)
+		if (!strcmp(targets[i].name, name))
+			is = targets[i].kind;
+	add(r, is)->text = name;
+}
+
+/* The target's step, which is the last; a rule always has one here. */
+static struct step *
+target(struct reader *r)
+{
+	if (!r->rule->n_steps)
+		add(r, STEP_NOTHING);
+	return &r->rule->steps[r->rule->n_steps - 1];
+}
+
+static void
+on_set_mark(struct reader *r, enum step_kind kind)
+{
+	struct step *s = target(r);
+
+	s->kind = !strcmp(r->module, "CONNMARK") ? STEP_SET_CT_MARK : kind;
+	read_mark(s, next(r));
+}
+
+static void
+on_tproxy_mark(struct reader *r, enum step_kind kind)
+{
+	(void)kind;
+	read_mark(target(r), next(r));
+}
+
+static void
+on_port(struct reader *r, enum step_kind kind)
+{
+	(void)kind;
+	addr_set_port(&target(r)->addr, (uint16_t)atoi(next(r)));
+}
+
+static void
+on_ip(struct reader *r, enum step_kind kind)
+{
+	struct step *s = target(r);
+	struct addr a;
+
+	(void)kind;
+	if (!addr_parse(&a, next(r), addr_port(&s->addr)))
+		s->addr = a;
+}
+
+static void
+on_notrack(struct reader *r, enum step_kind kind)
+{
+	target(r)->kind = kind;
+}
+
+static void
+on_zone(struct reader *r, enum step_kind kind)
+{
+	target(r)->kind = kind;
+	target(r)->value = (uint32_t)strtoul(next(r), NULL, 0);
+}
+
+static const struct {
+	const char *name;
+	void (*take)(struct reader *r, enum step_kind kind);
+	enum step_kind kind;
+} options[] = {
+	{ "-i", on_interface, STEP_IIF },
+	{ "-o", on_interface, STEP_OIF },
+	{ "-p", on_protocol, STEP_TCP },
+	{ "-s", on_value, STEP_ADDRESS },
+	{ "-d", on_value, STEP_ADDRESS },
+	{ "--match-set", on_value, STEP_ADDRESS },
+	{ "-m", on_module, STEP_NOTHING },
+	{ "-j", on_target, STEP_JUMP },
+	{ "-g", on_target, STEP_GOTO },
+	{ "--tcp-flags", on_flags, STEP_SYN },
+	{ "--dport", on_ports, STEP_PORT },
+	{ "--dports", on_ports, STEP_PORT },
+	{ "--mark", on_mark, STEP_MARK },
+	{ "--dst-type", on_type, STEP_TO_US },
+	{ "--src-type", on_type, STEP_FROM_US },
+	{ "--state", on_state, STEP_STATE },
+	{ "--ctstate", on_state, STEP_STATE },
+	{ "--uid-owner", on_owner, STEP_OWNER },
+	{ "--transparent", on_word, STEP_SOCKET },
+	{ "--nowildcard", on_word, STEP_NOTHING },
+	{ "--comment", on_comment, STEP_NOTHING },
+	{ "--set-xmark", on_set_mark, STEP_SET_MARK },
+	{ "--tproxy-mark", on_tproxy_mark, STEP_NOTHING },
+	{ "--on-port", on_port, STEP_NOTHING },
+	{ "--on-ip", on_ip, STEP_NOTHING },
+	{ "--notrack", on_notrack, STEP_NOTRACK },
+	{ "--zone", on_zone, STEP_SET_ZONE },
+};
+
+/* None of these: a condition of its own, or more of the target. */
+static void
+take_unknown(struct reader *r)
+{
+	if (!isupper((unsigned char)r->module[0]))
+		add(r, STEP_OPAQUE);
+	while (r->i < r->n && r->words[r->i][0] != '-' &&
+	    strcmp(r->words[r->i], "!") != 0)
+		r->i++;
+}
+
+static void
+take_option(struct reader *r)
+{
+	const char *name = next(r);
+
+	if (!strcmp(name, "!")) {
+		r->negated = true;
+		return;
+	}
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+		if (!strcmp(options[i].name, name)) {
+			options[i].take(r, options[i].kind);
+			return;
+		}
+	take_unknown(r);
+}
+
+static void
+read_rule(struct reader *r, const char *line)
+{
+	struct chain *c;
+
+	r->i = 0;
+	r->n = words_split(r->set->arena, line, r->words, MOST_WORDS);
+	next(r);
+	c = find(r, next(r));
+	if (!c)
+		return;
+	r->rule = ruleset_rule(r->set, c);
+	r->rule->text = arena_printf(r->set->arena, "%s", line);
+	r->module[0] = '\0';
+	r->negated = false;
+	while (r->i < r->n)
+		take_option(r);
+}
+
+static void
+read_all(struct reader *r, char *text)
+{
+	char *rest;
+
+	r->table = "";
+	for (char *line = strtok_r(text, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		if (*line == '*')
+			r->table = arena_printf(r->set->arena, "%s", line + 1);
+		else if (*line == ':')
+			read_chain(r, line + 1);
+		else if (!strncmp(line, "-A ", 3))
+			read_rule(r, line);
+	}
+}
+
+const char *
+ruleset_read_iptables(struct ruleset *set, const char *tool, int family)
+{
+	const char *save = arena_printf(set->arena, "%s-save", tool);
+	const char *const argv[] = { save, NULL };
+	struct reader r = { .set = set, .tool = tool, .family = family };
+	struct spawn_result result;
+	const char *why = NULL;
+	int err = spawn_run(argv, NULL, &result);
+
+	if (err)
+		return arena_printf(set->arena, "%s: %s", save, strerror(-err));
+	if (result.status)
+		why = arena_printf(set->arena, "%s: %s", save, result.err);
+	else
+		read_all(&r, result.out);
+	spawn_clear(&result);
+	return why;
+}

@@ -1,0 +1,787 @@
+"""unatatp doctor: no false alarm on a right gateway; on a broken one it
+names what is wrong, and the commands that it prints mend it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+
+import pytest
+
+import lab as places
+from daemon import BASE, Daemon, binary, config_text, merge
+from lab import eventually
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+CONF = merge(BASE, {
+    "firewall": {"interfaces": ["lan"]},
+    "policies": [{"name": "all", "client": {"congestion": "cubic"}}]})
+
+
+def readme(name):
+    """A block of README.md, for our interface."""
+    with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
+        found = re.search(r"^<!-- test: %s -->\n```\w*\n(.*?)^```$" % name,
+                          file.read(), re.M | re.S)
+    return found.group(1).replace("lan0", "lan")
+
+
+# What the firewall command makes of policies with bypass, reject and the
+# client's own address.
+FIREWALL = """
+table inet unatatp {
+	set d0_4 {
+		type ipv4_addr
+		flags interval
+		elements = { 10.0.0.0/8, 172.16.0.0/12 }
+	}
+	chain zone_out {
+		type filter hook output priority raw; policy accept;
+		oifname != { "lan" } meta l4proto tcp fib saddr type != local \
+			ct zone set 100
+	}
+	chain zone_in {
+		type filter hook prerouting priority raw; policy accept;
+		iifname != { "lan" } meta l4proto { tcp, icmp, ipv6-icmp } \
+			socket transparent 1 ct zone set 100
+	}
+	chain keep_source {
+		type nat hook postrouting priority srcnat - 1; policy accept;
+		ct zone 100 meta nfproto ipv4 snat ip to ip saddr
+		ct zone 100 meta nfproto ipv6 snat ip6 to ip6 saddr
+	}
+	chain prerouting {
+		type filter hook prerouting priority mangle; policy accept;
+		iifname != { "lan" } ct zone 100 goto divert
+		iifname { "lan" } meta l4proto { tcp, icmp, ipv6-icmp } \
+			jump from_clients
+	}
+	chain from_clients {
+		meta l4proto != tcp socket transparent 1 goto divert
+		meta l4proto != tcp return
+		tcp flags & (fin | syn | rst | ack) != syn \
+			socket transparent 1 goto divert
+		fib daddr type local return
+		tcp flags & (fin | syn | rst | ack) == syn goto new_flow
+		ct mark & 0xf00 == 0x100 goto take_later
+	}
+	chain new_flow {
+		ip daddr @d0_4 tcp dport { 25, 100-200 } return
+		ip saddr 10.71.1.0/24 goto refuse
+		ip6 saddr fd71:0:0:1::/64 goto refuse
+		goto take_new
+	}
+	chain refuse {
+		reject with tcp reset
+	}
+	chain take_new {
+		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:9999 \
+			goto divert_new
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:9999 \
+			goto divert_new
+		drop
+	}
+	chain take_later {
+		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:9999 \
+			goto divert_new
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:9999 \
+			goto divert_new
+		reject with tcp reset
+	}
+	chain divert_new {
+		ct mark set ct mark & 0xfffff0ff | 0x100
+		goto divert
+	}
+	chain divert {
+		meta mark set meta mark & 0xfffff0ff | 0x100
+		accept
+	}
+}
+"""
+
+
+class Gateway:
+    """The lab's gateway, put back as it should be before each test."""
+
+    def __init__(self, lab, folder):
+        self.lab = lab
+        self.ns = lab.gateway
+        self.folder = folder
+        self.file = os.path.join(folder, "unatatp.conf")
+        self.daemon = None
+        self.fakes = []
+        self.env = dict(os.environ, PATH="%s:%s" % (
+            os.path.dirname(binary()), os.environ["PATH"]))
+
+    def reset(self, form, conf):
+        """A right gateway, with rules in FORM, and a daemon."""
+        self.fakes = []
+        self.sh("""
+            nft flush ruleset
+            ip rule flush; ip -6 rule flush
+            for f in -4 -6; do
+                ip $f rule add pref 32766 lookup main
+                ip $f rule add pref 32765 fwmark 0x100/0xf00 iif lan \
+                    lookup 100
+                ip $f route flush table 100 2>/dev/null || :
+                ip $f route flush root 2001:2::/32 2>/dev/null || :
+                ip $f route add local default dev lo table 100
+            done
+            ip rule add pref 32767 lookup default
+            ip link set lan up
+            for a in lan/src_valid_mark=0 all/src_valid_mark=1 \
+                    lan/rp_filter=1 all/rp_filter=0; do
+                echo ${a#*=} >/proc/sys/net/ipv4/conf/${a%=*}
+            done
+            echo 0 >/proc/sys/net/ipv4/tcp_fwmark_accept
+            echo 1 >/proc/sys/net/ipv4/ip_forward
+            echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+            echo 10000 60999 >/proc/sys/net/ipv4/ip_local_port_range
+            echo >/proc/sys/net/ipv4/ip_local_reserved_ports
+            echo 4096 131072 8388608 >/proc/sys/net/ipv4/tcp_rmem
+            echo 4096 65536 8388608 >/proc/sys/net/ipv4/tcp_wmem
+        """)
+        {"nft": lambda: self.ns.nft(self.nft_rules()),
+         "iptables": lambda: self.sh(readme("iptables")),
+         "lab-nft": lambda: self.ns.nft(places.NFT_RULES % {
+             "exempt": "fib daddr type local accept", "port": 9999}),
+         "firewall": lambda: self.ns.nft(FIREWALL),
+         "none": lambda: None}[form]()
+        with open(self.file, "w", encoding="ascii") as file:
+            file.write(config_text(conf))
+        self.start()
+
+    @staticmethod
+    def nft_rules():
+        """contrib/gateway.nft, for our interface."""
+        with open(os.path.join(TOP, "contrib", "gateway.nft"),
+                  encoding="ascii") as file:
+            return file.read().replace("lan0", "lan")
+
+    def start(self):
+        """A daemon that listens; one that is there stays."""
+        if self.daemon is None or not self.daemon.is_running():
+            folder = os.path.join(self.folder, "run")
+            os.makedirs(folder, exist_ok=True)
+            self.daemon = Daemon(self.ns, folder, options=CONF).start()
+
+    def stop(self):
+        """Ends the daemon, and whoever else listens."""
+        if self.daemon:
+            self.daemon.kill()
+        self.ns.kill_all()
+        self.daemon = None
+        eventually(lambda: ":9999" not in self.ns.run("ss", "-Hltn"))
+
+    def fake(self, path, text):
+        """A setting of the whole machine, for the commands of one test."""
+        file = os.path.join(self.folder, "fake%d" % len(self.fakes))
+        with open(file, "w", encoding="ascii") as out:
+            out.write(text + "\n")
+        self.fakes.append((file, path))
+
+    def sh(self, lines, check=True):
+        """Runs lines of shell; any that fails ends it."""
+        argv = ["sh", "-eu", "-c", lines]
+        if self.fakes:
+            mounts = "".join("mount --bind %s %s\n" % one
+                             for one in self.fakes)
+            argv = ["unshare", "-m", "sh", "-eu", "-c",
+                    mounts + 'exec sh -eu -c "$1"', "sh", lines]
+        with self.ns:
+            return subprocess.run(argv, capture_output=True, text=True,
+                                  timeout=30, check=check, env=self.env)
+
+    def doctor(self, *args):
+        """(status, the JSON) of doctor."""
+        done = self.sh("unatatp doctor -c %s --json %s" % (
+            self.file, " ".join(args)), check=False)
+        assert not re.search("Sanitizer|runtime error", done.stderr), \
+            done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def faults(self, *args):
+        """{id: check} of what doctor calls a warning or a failure."""
+        status, said = self.doctor(*args)
+        found = {one["id"]: one for one in said["checks"]
+                 if one["verdict"] in ("warning", "failure")}
+        worst = max([{"warning": 1, "failure": 2}[one["verdict"]]
+                     for one in found.values()], default=0)
+        assert status == worst
+        assert said["verdict"] == ["ok", "warning", "failure"][worst]
+        return found
+
+
+@pytest.fixture(scope="module")
+def place():
+    """One gateway for all tests here, and not the others' lab."""
+    lab = places.Lab()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        gateway = Gateway(lab, folder)
+        try:
+            yield gateway
+        finally:
+            gateway.stop()
+            lab.close()
+
+
+# What breaks a gateway, one thing each: (id, form, shell, how). HOW may have
+# conf (merged into the file), args (of doctor), fake {path: text}, link
+# (an interface to make), mend ("firewall": by that command; "none": by no
+# command), call (a function of the gateway).
+
+def nft_rule(chain, rule, hook, priority="filter", policy="accept",
+             family="inet", kind="filter"):
+    """Shell that makes a table of somebody else."""
+    return ("nft -f - <<'E'\ntable %s other {\n chain %s {\n type %s hook "
+            "%s priority %s; policy %s;\n %s\n }\n}\nE" %
+            (family, chain, kind, hook, priority, policy, rule))
+
+
+def squat(gateway):
+    """Somebody else listens on the IPv4 address."""
+    gateway.stop()
+    conf = merge(CONF, {"listen": [{"address": "127.0.0.1", "port": 9999}]})
+    with open(gateway.file, "w", encoding="ascii") as file:
+        file.write(config_text(conf))
+    with gateway.ns:
+        subprocess.Popen(  # pylint: disable=consider-using-with
+            ["setpriv", "--pdeathsig", "KILL", "/usr/bin/python3", "-c",
+             "import socket, signal\ns = socket.create_server(('127.0.0.1', "
+             "9999))\nsignal.pause()"])
+    eventually(lambda: ":9999" in gateway.ns.run("ss", "-Hltn"))
+
+
+def few_descriptors(gateway):
+    """The daemon may have 100 descriptors."""
+    gateway.sh("prlimit --pid %d --nofile=100:" % gateway.daemon.pid)
+
+
+def without_capability(gateway):
+    """A daemon on sockets that it was given, without any capability."""
+    gateway.stop()
+    with gateway.ns:
+        subprocess.Popen(  # pylint: disable=consider-using-with
+            ["setpriv", "--pdeathsig", "KILL", "--inh-caps=-all",
+             "--bounding-set=-all", "/usr/bin/python3", "-c",
+             "import socket, signal\n"
+             "open('/proc/self/comm', 'w').write('unatatp')\n"
+             "s = socket.create_server(('127.0.0.1', 9999))\n"
+             "t = socket.create_server(('::1', 9999), family=socket."
+             "AF_INET6)\nsignal.pause()"])
+    eventually(lambda: gateway.ns.run("ss", "-Hltn").count(":9999") == 2)
+
+
+BROKEN = [
+    # The rules of ip(8).
+    ("rule-ipv4", "nft", "ip rule del pref 32765", {}),
+    ("rule-ipv6", "nft", "ip -6 rule del pref 32765", {}),
+    ("rule-ipv4", "iptables", "ip rule del pref 32765; ip rule add "
+     "fwmark 0x200/0xf00 iif lan lookup 100", {}),
+    ("rule-ipv4", "nft", "ip rule del pref 32765; ip rule add "
+     "fwmark 0x100 iif lan lookup 100", {}),
+    ("rule-ipv6", "nft", "ip -6 rule del pref 32765; ip -6 rule add "
+     "fwmark 0x100/0xf00 iif wan lookup 100", {}),
+    ("rule-ipv4", "nft", "ip rule del pref 32765; ip rule add "
+     "fwmark 0x100/0xf00 iif lan lookup 101", {}),
+    ("rule-ipv4", "nft", "ip link add lan2 type veth peer name lan3; "
+     "ip link set lan2 up; nft insert rule inet unatatp prerouting iifname "
+     "lan2 meta l4proto tcp jump from_lan; ip -6 rule add pref 32764 fwmark "
+     "0x100/0xf00 iif lan2 lookup 100",
+     {"conf": {"firewall": {"interfaces": ["lan", "lan2"]}},
+      "undo": "ip link del lan2"}),
+    ("src-valid-mark", "nft", "ip rule del pref 32765; ip rule add "
+     "fwmark 0x100/0xf00 lookup 100", {}),
+    ("rule-iif-ipv4", "nft", "echo 0 >/proc/sys/net/ipv4/conf/all/"
+     "src_valid_mark; ip rule del pref 32765; ip rule add "
+     "fwmark 0x100/0xf00 lookup 100", {}),
+    ("rule-iif-ipv6", "nft", "ip -6 rule del pref 32765; ip -6 rule add "
+     "fwmark 0x100/0xf00 lookup 100", {}),
+    ("rule-order-ipv4", "nft", "ip rule del pref 32765; ip rule add pref "
+     "40000 fwmark 0x100/0xf00 iif lan lookup 100", {}),
+    ("rule-order-ipv6", "nft", "ip -6 rule del pref 32765; ip -6 rule add "
+     "pref 40000 fwmark 0x100/0xf00 iif lan lookup 100", {}),
+    ("rule-order-ipv4", "nft", "ip route add default via 10.72.0.2 table "
+     "777; ip rule add pref 1000 not fwmark 0xca6c lookup 777",
+     {"undo": "ip route flush table 777"}),
+    ("rule-clash-ipv4", "nft", "ip rule add pref 500 fwmark 0x100/0x100 "
+     "lookup 200", {}),
+    ("rule-clash-ipv6", "nft", "ip -6 rule add pref 500 fwmark 0x1100/0xff00 "
+     "lookup 200", {}),
+    # The table.
+    ("route-ipv4", "nft", "ip route flush table 100", {}),
+    ("route-ipv6", "nft", "ip -6 route flush table 100", {}),
+    ("route-ipv4", "nft", "ip route flush table 100; ip route add "
+     "default via 10.72.0.2 table 100", {}),
+    ("route-ipv6", "nft", "ip -6 route flush table 100; ip -6 route add "
+     "unreachable default table 100", {}),
+    ("route-other-ipv4", "nft", "ip route add unreachable 10.9.0.0/16 "
+     "table 100", {}),
+    ("route-other-ipv6", "nft", "ip -6 route add 2001:db8::/32 dev wan "
+     "table 100", {}),
+    # The capture.
+    ("capture-ipv4", "nft", "nft flush chain inet unatatp prerouting; "
+     "nft add rule inet unatatp prerouting meta nfproto ipv6 meta l4proto "
+     "tcp jump from_lan", {"mend": "firewall"}),
+    ("capture-ipv6", "iptables", "ip6tables -t mangle -F PREROUTING",
+     {"mend": "firewall"}),
+    ("capture-target-ipv4", "nft", "nft -a list chain inet unatatp new_flow "
+     "| sed -n 's/.*tproxy ip to 127.*handle //p' | { read h; nft replace "
+     "rule inet unatatp new_flow handle $h meta l4proto tcp tproxy ip to "
+     "127.0.0.1:9998 goto take; }", {}),
+    ("capture-target-ipv6", "nft", "nft -a list chain inet unatatp new_flow "
+     "| sed -n 's/.*tproxy ip6 to .*handle //p' | { read h; nft replace "
+     "rule inet unatatp new_flow handle $h meta l4proto tcp tproxy ip6 to "
+     "'[::2]:9999' goto take; }", {}),
+    ("capture-target-ipv4", "iptables", "iptables -t mangle -R UNATATP 4 "
+     "-p tcp -m connmark --mark 0x100/0xf00 -j TPROXY --on-ip 127.0.0.1 "
+     "--on-port 3128 --tproxy-mark 0x100/0xf00", {}),
+    ("capture-mark-ipv4", "iptables", "iptables -t mangle -R UNATATP 4 "
+     "-p tcp -m connmark --mark 0x100/0xf00 -j TPROXY --on-ip 127.0.0.1 "
+     "--on-port 9999 --tproxy-mark 0x1/0x1", {}),
+    ("capture-mark-ipv6", "lab-nft", "nft -a list chain inet lab take "
+     "| sed -n 's/.*tproxy ip6 to .*handle //p' | { read h; nft replace "
+     "rule inet lab take handle $h meta nfproto ipv6 meta l4proto tcp "
+     "tproxy ip6 to '[::1]:9999' meta mark set 'meta mark & 0xfffff0ff | "
+     "0x200 ct mark set ct mark & 0xfffff0ff | 0x100' accept; }", {}),
+    ("capture-mark-ipv4", "lab-nft", "nft -a list chain inet lab take "
+     "| sed -n 's/.*tproxy ip to .*handle //p' | { read h; nft replace "
+     "rule inet lab take handle $h meta nfproto ipv4 meta l4proto tcp "
+     "tproxy ip to 127.0.0.1:9999 ct mark set 'ct mark & 0xfffff0ff | "
+     "0x100' accept; }", {}),
+    ("established-ipv4", "iptables", "iptables -t mangle -D UNATATP 2; "
+     "iptables -t mangle -R UNATATP 3 -p tcp --syn -m connmark --mark "
+     "0x100/0xf00 -j TPROXY --on-ip 127.0.0.1 --on-port 9999 "
+     "--tproxy-mark 0x100/0xf00", {"also": "syn-cookies-ipv4",
+                                   "mend": "firewall"}),
+    ("syn-cookies-ipv4", "iptables", "iptables -t mangle -R UNATATP 4 -p "
+     "tcp --syn -m connmark --mark 0x100/0xf00 -j TPROXY --on-ip 127.0.0.1 "
+     "--on-port 9999 --tproxy-mark 0x100/0xf00", {"mend": "firewall"}),
+    ("established-ipv4", "lab-nft", "nft flush chain inet lab prerouting; "
+     "nft add rule inet lab prerouting fib daddr type local accept; "
+     "nft add rule inet lab prerouting iifname lan meta l4proto tcp "
+     "meta nfproto ipv6 tcp flags '& (fin | syn | rst | ack) != syn' "
+     "socket transparent 1 meta mark set 0x100 accept; "
+     "nft add rule inet lab prerouting iifname lan socket transparent 0 "
+     "meta l4proto tcp jump take; nft add rule inet lab prerouting iifname "
+     "lan tcp flags '& (fin | syn | rst | ack) == syn' jump take", {}),
+    ("established-ipv6", "nft", "nft insert rule inet unatatp from_lan "
+     "'meta nfproto ipv6 tcp flags & (fin | syn | rst | ack) != syn socket "
+     "transparent 1 meta mark set meta mark & 0xfffff0ff | 0x200 accept'",
+     {}),
+    ("syn-cookies-ipv6", "nft", "nft -a list chain inet unatatp from_lan "
+     "| sed -n 's/.*taken_flow.*handle //p' | { read h; nft replace rule "
+     "inet unatatp from_lan handle $h meta nfproto ipv4 ct mark '& 0xf00 == "
+     "0x100' goto taken_flow; }", {"mend": "firewall"}),
+    ("own-address-ipv4", "iptables", "iptables -t mangle -D UNATATP 1", {}),
+    ("own-address-ipv6", "iptables", "ip6tables -t mangle -D UNATATP 1", {}),
+    # Other rules.
+    ("prerouting-drop-ipv4", "nft", nft_rule(
+        "p", "tcp dport 0-65535 drop", "prerouting", "raw", family="ip"), {}),
+    ("prerouting-drop-ipv6", "iptables", "ip6tables -t raw -A PREROUTING "
+     "-i lan -p tcp -j DROP", {}),
+    ("notrack-ipv4", "iptables", "iptables -t raw -A PREROUTING -i lan "
+     "-p tcp -j CT --notrack", {}),
+    ("notrack-ipv6", "nft", nft_rule(
+        "p", "iifname lan tcp dport 443 notrack", "prerouting", "raw",
+        family="ip6"), {}),
+    ("redirect-ipv4", "nft", "iptables -t nat -A PREROUTING -i lan -p tcp "
+     "--dport 80 -j REDIRECT --to-ports 3128", {}),
+    ("redirect-ipv6", "nft", nft_rule(
+        "p", "iifname lan meta l4proto tcp redirect to :3128", "prerouting",
+        "dstnat", family="ip6", kind="nat"), {}),
+    ("input-ipv4", "nft", nft_rule(
+        "i", "ct state vmap { established : accept, related : accept, "
+        "invalid : drop }\n iifname lo accept\n tcp dport { 22, 53 } accept",
+        "input", policy="drop", family="ip"), {}),
+    ("input-ipv6", "nft", nft_rule(
+        "i", "ct state established,related accept\n tcp dport 22 accept\n"
+        "reject", "input", family="ip6"), {}),
+    ("input-ipv4", "iptables", "iptables -A INPUT -m conntrack --ctstate "
+     "RELATED,ESTABLISHED -j ACCEPT; iptables -A INPUT -p tcp --dport 22 "
+     "-j ACCEPT; iptables -P INPUT DROP", {}),
+    ("input-ipv6", "iptables", "ip6tables -A INPUT -i lan -p tcp --syn "
+     "-j REJECT", {}),
+    ("output-ipv4", "nft", nft_rule(
+        "o", "ct state established accept\n udp dport 53 accept", "output",
+        policy="drop", family="ip"), {}),
+    ("output-ipv6", "iptables", "ip6tables -A OUTPUT -p tcp --syn -j REJECT",
+     {}),
+    ("forward-ipv4", "nft", "iptables -A FORWARD -i lan -p tcp --dport 25 "
+     "-j DROP", {"mend": "none"}),
+    ("forward-ipv6", "iptables", nft_rule(
+        "f", "ct state established accept", "forward", policy="drop",
+        family="ip6"), {"mend": "none"}),
+    ("masquerade-ipv4", "nft", "iptables -t nat -A POSTROUTING -o wan -j "
+     "MASQUERADE", {"conf": {"policies": [
+         {"name": "all", "source": "clientip"}]}}),
+    ("masquerade-ipv6", "iptables", nft_rule(
+        "n", "ip6 saddr fd71::/16 masquerade", "postrouting", "srcnat",
+        family="ip6", kind="nat"), {"conf": {"policies": [
+            {"name": "all", "source": "client"}]}}),
+    ("mark-clash", "nft", "iptables -t mangle -A PREROUTING -i wan -p udp "
+     "-j MARK --set-mark 0x300", {}),
+    ("mark-clash", "iptables", nft_rule(
+        "p", "iifname wan udp dport 5000 meta mark set 0x100",
+        "prerouting"), {}),
+    ("conntrack-mark-clash", "nft", "iptables -t mangle -A POSTROUTING "
+     "-o wan -j CONNMARK --set-xmark 0x700/0xf00", {}),
+    # Settings.
+    ("tcp-fwmark-accept", "nft", "echo 1 >/proc/sys/net/ipv4/"
+     "tcp_fwmark_accept", {}),
+    ("ip-forward", "nft", "echo 0 >/proc/sys/net/ipv4/ip_forward", {}),
+    ("ipv6-forwarding", "nft", "echo 0 >/proc/sys/net/ipv6/conf/all/"
+     "forwarding", {}),
+    ("rp-filter", "nft", "ip route add 10.71.8.0/24 dev wan",
+     {"conf": {"policies": [{"name": "far", "sources": ["10.71.8.0/24"]}]},
+      "undo": "ip route del 10.71.8.0/24"}),
+    ("local-ports", "nft", "echo 40000 40100 >/proc/sys/net/ipv4/"
+     "ip_local_port_range", {}),
+    ("reserved-port", "nft", "echo 1024 60999 >/proc/sys/net/ipv4/"
+     "ip_local_port_range; echo 8080 >/proc/sys/net/ipv4/"
+     "ip_local_reserved_ports", {}),
+    ("tcp-rmem", "nft", "echo 4096 131072 1048576 >/proc/sys/net/ipv4/"
+     "tcp_rmem", {"args": ["--link", "100M,150ms"]}),
+    ("tcp-wmem", "nft", "echo 4096 131072 1048576 >/proc/sys/net/ipv4/"
+     "tcp_wmem", {"args": ["--link", "100M,150ms"]}),
+    ("link-buffers", "nft", ":", {
+        "args": ["--link", "100M,150ms"], "mend": "none",
+        "conf": {"policies": [{"name": "all",
+                               "client": {"sndbuf": "64K"}}]}}),
+    ("conntrack", "nft", ":", {"fake": {
+        "netfilter/nf_conntrack_max": "100",
+        "netfilter/nf_conntrack_count": "95"}}),
+    ("bridge-netfilter", "none", "ip link set lan down; ip link add br0 type "
+     "bridge; ip link set br0 up; nft -f - <<'E'\n%s\nE\nfor f in -4 -6; do "
+     "ip $f rule add pref 32764 fwmark 0x100/0xf00 iif br0 lookup 100; done"
+     % "RULES", {"conf": {"firewall": {"interfaces": ["br0"]}},
+                 "fake": {"bridge/bridge-nf-call-iptables": "1",
+                          "bridge/bridge-nf-call-ip6tables": "0"},
+                 "undo": "ip link del br0"}),
+    # The process, the interface, the kernel.
+    ("listener-ipv4", "nft", ":", {
+        "conf": {"listen": [{"address": "127.0.0.1", "port": 9999},
+                            {"address": "127.0.0.3", "port": 9999},
+                            {"address": "::1", "port": 9999}]},
+        "mend": "restart"}),
+    ("listener-ipv6", "nft", ":", {
+        "conf": {"listen": [{"address": "127.0.0.1", "port": 9999},
+                            {"address": "::1", "port": 9999},
+                            {"address": "::1", "port": 9998}]},
+        "mend": "restart"}),
+    ("listener-owner", "nft", ":", {"call": squat}),
+    ("descriptors", "nft", ":", {
+        "call": few_descriptors, "conf": {"limits": {"flows": 1000}}}),
+    ("interfaces", "nft", "nft insert rule inet unatatp prerouting iifname "
+     "lan9 meta l4proto tcp jump from_lan; for f in -4 -6; do ip $f rule "
+     "add pref 32764 fwmark 0x100/0xf00 iif lan9 lookup 100; done",
+     {"conf": {"firewall": {"interfaces": ["lan", "lan9"]}},
+      "mend": "none"}),
+    ("interface-up", "nft", "ip link set lan down", {}),
+    ("congestion-allowed", "nft", ":", {
+        "call": without_capability,
+        "fake": {"ipv4/tcp_allowed_congestion_control": "reno",
+                 "ipv4/tcp_available_congestion_control": "reno cubic"}}),
+    ("congestion", "nft", ":", {
+        "conf": {"policies": [{"name": "all",
+                               "server": {"congestion": "vegas"}}]},
+        "fake": {"ipv4/tcp_available_congestion_control": "reno cubic"},
+        "mend": "none"}),
+]
+
+
+def name_of(row):
+    """A test's name."""
+    return "%s-%s" % (row[0], row[1])
+
+
+@pytest.mark.parametrize("form", ["nft", "iptables", "lab-nft"])
+def test_right(place, form):
+    """A right gateway is clean, with wg-quick's setting, its rules, and a
+    firewall that lets the mark in."""
+    place.reset(form, CONF)
+    place.sh("""
+        iptables -t raw -I PREROUTING ! -i wan -d 10.8.0.2 \
+            -m addrtype ! --src-type LOCAL -j DROP
+        iptables -t mangle -I POSTROUTING -m mark --mark 51820 -p udp \
+            -j CONNMARK --save-mark
+        iptables -t mangle -I PREROUTING -p udp -j CONNMARK --restore-mark
+        iptables -A INPUT -m mark --mark 0x100/0xf00 -j ACCEPT
+        iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+        iptables -A INPUT -p tcp --dport 22 -j ACCEPT
+        iptables -P INPUT DROP
+        iptables -t nat -A POSTROUTING -o wan -j MASQUERADE
+        ip rule add pref 32764 not fwmark 0xca6c lookup 51820
+        ip rule add pref 32763 lookup main suppress_prefixlength 0
+    """)
+    assert place.faults("--link", "100M,150ms") == {}
+
+
+def test_right_firewall(place):
+    """What the firewall command makes is clean, with the client's own
+    address as the source, masquerading, and a filter beside it."""
+    place.reset("firewall", merge(CONF, {"policies": [
+        {"name": "no", "action": "reject", "sources": ["10.71.1.0/24"]},
+        {"name": "all", "source": "client"}]}))
+    place.sh("iptables -t nat -A POSTROUTING -o wan -j MASQUERADE; "
+             "ip6tables -t nat -A POSTROUTING -j MASQUERADE; "
+             "iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP")
+    assert place.faults() == {}
+    assert {one["verdict"] for one in place.doctor()[1]["checks"]} == {"ok"}
+
+
+def test_names_no_interface(place):
+    """Where the file names no interface, those of the ip rules are meant."""
+    place.reset("nft", merge(CONF, {"firewall": {"interfaces": []}}))
+    assert place.faults() == {}
+    place.sh("ip -6 route flush table 100")
+    assert set(place.faults()) == {"route-ipv6"}
+
+
+def test_text(place):
+    """The text names the fault and its mend; JSON has the fields that the
+    manual names."""
+    place.reset("nft", CONF)
+    place.sh("ip rule del pref 32765")
+    done = place.sh("unatatp doctor -c %s" % place.file, check=False)
+    assert done.returncode == 2
+    assert "failure  rule-ipv4: " in done.stdout
+    assert "ip rule add fwmark 0x100/0xf00 iif lan lookup 100" in [
+        line.strip() for line in done.stdout.splitlines()]
+    assert done.stdout.splitlines()[-1].startswith("failure: ")
+    for check in place.doctor()[1]["checks"]:
+        assert list(check) == ["id", "title", "looked_at", "verdict",
+                               "finding", "mend"]
+        assert check["looked_at"] and check["finding"]
+
+
+def test_not_root(place):
+    """Without privilege nothing is guessed: unknown, and no alarm about
+    what could not be seen."""
+    place.reset("nft", CONF)
+    done = place.sh("exec setpriv --reuid=65534 --regid=65534 --clear-groups "
+                    "%s doctor -c %s --json" % (binary(), place.file),
+                    check=False)
+    said = {one["id"]: one["verdict"]
+            for one in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 0, said
+    assert said["capture-ipv4"] == "unknown"
+    assert said["rule-ipv4"] == "ok"
+
+
+def test_missing_tool(place, tmp_path):
+    """A tool that is not there makes a verdict unknown, and is named."""
+    place.reset("nft", CONF)
+    (tmp_path / "nft").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "nft").chmod(0o755)
+    done = place.sh("PATH=%s:$PATH unatatp doctor -c %s --json" % (
+        tmp_path, place.file), check=False)
+    said = {one["id"]: one for one in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 0
+    assert said["capture-ipv6"]["verdict"] == "unknown"
+    assert "nft" in said["capture-ipv6"]["finding"]
+
+
+@pytest.mark.parametrize("what", ["tproxy", "socket"])
+def test_kernel(place, tmp_path, what):
+    """A kernel that refuses the rule is a failure, with its modules named."""
+    place.reset("none", CONF)
+    assert "kernel-" + what not in place.faults()
+    (tmp_path / "nft").write_text(
+        '#!/bin/sh\n[ "$1" = -c ] || exec /usr/sbin/nft "$@"\n'
+        'grep -q %s && { echo "Error: Could not process rule" >&2; exit 1; }'
+        '\nexit 0\n' % what)
+    (tmp_path / "nft").chmod(0o755)
+    done = place.sh("PATH=%s:$PATH unatatp doctor -c %s --json" % (
+        tmp_path, place.file), check=False)
+    said = {one["id"]: one for one in json.loads(done.stdout)["checks"]}
+    one = said["kernel-" + what]
+    assert done.returncode == 2 and one["verdict"] == "failure"
+    assert one["mend"].startswith("modprobe -a nft_" + what)
+    other = said["kernel-" + {"tproxy": "socket", "socket": "tproxy"}[what]]
+    assert other["verdict"] == "ok"
+
+
+def test_nobody_says_which(place):
+    """No interface in the file and no rule: failures, and a mend that asks
+    for the interface instead of a rule for all of them."""
+    place.reset("none", merge(CONF, {"firewall": {"interfaces": []}}))
+    place.sh("ip rule del pref 32765; ip -6 rule del pref 32765")
+    found = place.faults()
+    assert set(found) == {"capture-ipv4", "capture-ipv6", "rule-ipv4",
+                          "rule-ipv6"}
+    assert found["rule-ipv4"]["mend"].startswith("# name the clients'")
+
+
+@pytest.mark.parametrize("value", ["100M", "x,y", "100M,", ",1s", "1,1,1"])
+def test_bad_link(place, value):
+    """--link wants both a rate and a time."""
+    place.reset("nft", CONF)
+    done = place.sh("unatatp doctor --link %s" % value, check=False)
+    assert done.returncode == 64
+    assert "100M,150ms" in done.stderr
+
+
+def run_mend(place, row, found, how):
+    """Mends by what was printed."""
+    check = found[row[0]]
+    if how.get("mend") == "restart":
+        assert check["mend"].startswith("unatatp run -d -c ")
+        place.stop()
+    if row[0] in ("listener-owner",):
+        # The one in the way ends first; that takes a moment.
+        kill, start = check["mend"].split("\n")
+        place.sh(kill)
+        eventually(lambda: ":9999" not in place.ns.run("ss", "-Hltn"))
+        check = dict(check, mend=start)
+    place.sh(check["mend"])
+    if row[0].startswith("listener"):
+        eventually(lambda: ":9999" in place.ns.run("ss", "-Hltn"))
+
+
+@pytest.mark.parametrize("row", BROKEN, ids=name_of)
+def test_broken(place, row):
+    """Doctor names the one thing that is broken; its mend mends it."""
+    fault, form, shell, how = row
+    place.reset(form, merge(CONF, how.get("conf", {})))
+    shell = shell.replace("RULES", place.nft_rules().replace('"lan"',
+                                                             '"br0"'))
+    try:
+        for path, text in how.get("fake", {}).items():
+            place.fake("/proc/sys/net/" + path, text)
+        place.sh(shell)
+        how.get("call", lambda _: None)(place)
+        found = place.faults(*how.get("args", []))
+        assert set(found) == {fault} | set(filter(None, [how.get("also")])), \
+            found
+        mend = found[fault]["mend"]
+        if how.get("mend") == "firewall":
+            assert "unatatp firewall up -c " in found[
+                how.get("also", fault)]["mend"]
+        elif how.get("mend") == "none":
+            assert all(line.startswith("# ") for line in mend.split("\n"))
+        else:
+            run_mend(place, row, found, how)
+            assert place.faults(*how.get("args", [])) == {}
+    finally:
+        place.fakes = []
+        place.sh(how.get("undo", ":"), check=False)
+        if how.get("mend") == "restart" or "call" in how:
+            place.stop()
+
+
+# --- the probe --------------------------------------------------------------
+
+STAGES = [
+    # (the stage, the family, what breaks it)
+    ("captured", 4, "nft flush chain inet unatatp from_lan"),
+    ("captured", 6, "iptables -t raw -A PREROUTING -i wan -j ACCEPT;"
+     "ip6tables -t raw -A PREROUTING -i lan -p tcp -j DROP"),
+    ("delivered", 4, "ip rule del pref 32765"),
+    ("delivered", 6, "ip -6 route flush table 100; ip -6 route add "
+     "unreachable default table 100"),
+    ("let_in", 4, "iptables -P INPUT DROP"),
+    ("let_in", 6, "ip6tables -A INPUT -p tcp --syn -j DROP"),
+    ("connected", 4, "nft insert rule inet unatatp from_lan meta l4proto "
+     "tcp goto take"),
+    ("sent", 4, "iptables -A OUTPUT -o unatatp-ps -p tcp -j DROP"),
+    ("answered", 6, "ip -6 route add 2001:2:0:114::2/128 dev wan"),
+    ("bytes", 4, "iptables -A INPUT -i unatatp-ps -j DROP"),
+]
+
+
+def probe(place):
+    """{id: check} of the probe alone, and that nothing of it is left."""
+    before = snapshot(place)
+    found = {one["id"]: one for one in place.doctor("--probe")[1]["checks"]
+             if one["id"].startswith("probe-")}
+    assert set(found) == {"probe-ipv4", "probe-ipv6"}
+    eventually(lambda: snapshot(place) == before,
+               what="nothing of the probe is left")
+    return found
+
+
+def snapshot(place):
+    """Rules, routes and links of the gateway, without counters."""
+    text = place.sh("nft -s list ruleset; ip rule; ip -6 rule; "
+                    "ip route show table all; ip -6 route show table all; "
+                    "ip -o link; tc qdisc").stdout
+    return re.sub(r"(packets|bytes) \d+", "", text)
+
+
+@pytest.mark.parametrize("form", ["nft", "iptables", "lab-nft"])
+def test_probe(place, form):
+    """On a right gateway the connection comes through, in both families."""
+    place.reset(form, CONF)
+    place.sh("echo 0 >/proc/sys/net/ipv4/conf/lan/rp_filter")
+    found = probe(place)
+    assert {one["verdict"] for one in found.values()} == {"ok"}, found
+
+
+@pytest.mark.parametrize("stage", STAGES,
+                         ids=lambda row: "%s-v%d" % row[:2])
+def test_probe_stage(place, stage):
+    """The probe names the stage where the connection got lost, and the
+    other family is none the worse."""
+    name, family, shell = stage
+    place.reset("nft", CONF)
+    place.sh("echo 0 >/proc/sys/net/ipv4/conf/lan/rp_filter\n" + shell)
+    found = probe(place)
+    lost = found["probe-ipv%d" % family]
+    assert lost["verdict"] == "failure", found
+    assert 'lost at "%s"' % name in lost["finding"], found
+
+
+def test_probe_without_daemon(place):
+    """Nobody listens: the connection is not captured but goes past."""
+    place.reset("nft", CONF)
+    place.sh("echo 0 >/proc/sys/net/ipv4/conf/lan/rp_filter")
+    place.stop()
+    found = probe(place)
+    assert 'lost at "captured"' in found["probe-ipv4"]["finding"]
+    assert "forwarded past unatatp" in found["probe-ipv6"]["finding"]
+
+
+def test_probe_strict(place):
+    """The strict reverse path filter would drop the probe: not guessed."""
+    place.reset("nft", CONF)
+    found = probe(place)
+    assert found["probe-ipv4"]["verdict"] == "unknown"
+    assert found["probe-ipv6"]["verdict"] == "ok"
+
+
+def test_probe_interrupted(place):
+    """SIGINT in the middle: everything is taken back."""
+    place.reset("nft", CONF)
+    place.sh("echo 0 >/proc/sys/net/ipv4/conf/lan/rp_filter; "
+             "iptables -P INPUT DROP")
+    before = snapshot(place)
+    with place.ns:
+        process = subprocess.Popen(
+            [binary(), "doctor", "-c", place.file, "--probe"],
+            stdout=subprocess.DEVNULL)
+    with process:
+        eventually(lambda: "unatatp_probe" in place.ns.run(
+            "nft", "list", "tables"), 10)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == -signal.SIGINT
+    eventually(lambda: snapshot(place) == before,
+               what="nothing of the probe is left")
+
+
+def test_probe_not_root(place):
+    """It needs root, and says so."""
+    place.reset("nft", CONF)
+    done = place.sh("exec setpriv --reuid=65534 --regid=65534 --clear-groups "
+                    "%s doctor -c %s --probe" % (binary(), place.file),
+                    check=False)
+    assert done.returncode == 77 and "root" in done.stderr
+
+
+def test_forty():
+    """There are forty broken gateways and more."""
+    assert len(BROKEN) >= 40
