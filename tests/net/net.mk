@@ -7,6 +7,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/daemon.py \
 	tests/net/fixtures.py \
 	tests/net/lab.py \
+	tests/net/link.py \
 	tests/net/peers.py \
 	tests/net/test_backpressure.py \
 	tests/net/test_base.py \
@@ -18,6 +19,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_guard.py \
 	tests/net/test_half_close.py \
 	tests/net/test_keepalived.py \
+	tests/net/test_link.py \
 	tests/net/test_log.py \
 	tests/net/test_options.py \
 	tests/net/test_policy.py \
