@@ -140,15 +140,32 @@ def machine_cpu():
     return (user + nice + system + irq + softirq) / TICKS
 
 
-def all_arms(haproxy, unatatp):
-    """Every arm, in the order of the tables."""
+def makers(haproxy, unatatp):
+    """What makes an arm of either proxy; FILE: its configuration."""
     def hap(name, title):
         return Proxy(name, title, haproxy,
                      ["-db", "-q", "-f", tree(name + ".cfg")])
 
-    def una(name, title):
+    def una(name, title, file=None):
         return Proxy(name, title, unatatp,
-                     ["run", "-c", tree(name + ".conf")])
+                     ["run", "-c", tree((file or name) + ".conf")])
+    return hap, una
+
+
+def link_arms(haproxy, unatatp):
+    """The arms of the bench on a lossy link."""
+    hap, una = makers(haproxy, unatatp)
+    return [
+        Arm("direct", "plain forwarding"),
+        una("cubic", "unatatp, cubic", "unatatp"),
+        una("bbr", "unatatp, BBR on the client leg", "unatatp-bbr"),
+        hap("haproxy", "HAProxy"),
+    ]
+
+
+def all_arms(haproxy, unatatp):
+    """Every arm, in the order of the tables."""
+    hap, una = makers(haproxy, unatatp)
     return [
         Arm("forward", "plain forwarding"),
         Arm("nat", "kernel NAT", "nat.nft"),

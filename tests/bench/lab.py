@@ -3,7 +3,7 @@ The bench's lab: client - gateway - server, three network namespaces.
 
     client eth0 ---- lan [gateway] wan ---- eth0 server
 
-Cubic everywhere, the kernel's own buffer sizes, IPv4. The namespaces are the
+The first cable can be a long and lossy link instead. Cubic everywhere, the kernel's own buffer sizes, IPv4. The namespaces are the
 nameless ones of the behaviour tests: nothing outlives the run, however it
 ends.
 """
@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -29,6 +30,10 @@ def _tests_lab():
 
 
 tests_lab = _tests_lab()
+sys.path.append(os.path.join(HERE, "..", "net"))
+# pylint: disable=wrong-import-position
+from link import Link, number, settings as link_settings	# noqa: E402
+
 allowed_congestion = tests_lab.allowed_congestion
 
 CLIENT = "10.75.1.2"
@@ -41,9 +46,12 @@ PORTS = 8		# that the connections of `connect` spread over
 
 
 class Lab:
-    """Three fresh namespaces, for one run of one arm."""
+    """
+    Three fresh namespaces, for one run of one arm. LINK: the settings of
+    the link between client and gateway.
+    """
 
-    def __init__(self):
+    def __init__(self, link=None, emulator=None):
         self.client = tests_lab.Namespace()
         self.gateway = tests_lab.Namespace()
         self.server = tests_lab.Namespace()
@@ -58,18 +66,30 @@ class Lab:
                       core__somaxconn=8192,
                       ipv4__ip_local_port_range="10240 65001")
         self.gateway.sysctl(ipv4__ip_forward=1)
+        self.link = None
+        if link:
+            self._lossy(link, emulator)
+        else:
+            self.gateway.ip("link add lan type veth peer name eth0 netns %s\n"
+                            % self.client.path)
         self._links()
+
+    def _lossy(self, link, emulator):
+        """The link carries the packets of TCP alone, so it loses the same."""
+        for ns in (self.client, self.gateway):
+            ns.sysctl(ipv6__conf__default__disable_ipv6=1)
+        self.link = Link((self.client, self.gateway), emulator=emulator,
+                         **link)
 
     def _links(self):
         self.gateway.ip("""
-            link add lan type veth peer name eth0 netns %s
             link add wan type veth peer name eth0 netns %s
             link set lo up
             addr add %s/24 dev lan
             addr add %s/24 dev wan
             link set lan up
             link set wan up
-        """ % (self.client.path, self.server.path, GATEWAY_LAN, GATEWAY_WAN))
+        """ % (self.server.path, GATEWAY_LAN, GATEWAY_WAN))
         for ns, address, via in ((self.client, CLIENT, GATEWAY_LAN),
                                  (self.server, SERVER, GATEWAY_WAN)):
             ns.ip("""
@@ -92,6 +112,8 @@ class Lab:
 
     def close(self):
         """Ends every program of the lab and lets go of the namespaces."""
+        if self.link:
+            self.link.close()
         for child in self.children:
             if child.poll() is None:
                 child.kill()

@@ -203,6 +203,10 @@ def draw_all(results, out):
                            for one in results["match"]]})
 
 
+def draw_link(results, out):
+    pass
+
+
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as source:
         draw_all(json.load(source), sys.argv[2])
