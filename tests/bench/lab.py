@@ -10,6 +10,7 @@ ends.
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from link import Link, number, settings as link_settings	# noqa: E402
 
 allowed_congestion = tests_lab.allowed_congestion
 
+CLIENTS = "10.75.1.0/24"
 CLIENT = "10.75.1.2"
 GATEWAY_LAN = "10.75.1.1"
 GATEWAY_WAN = "10.75.2.1"
@@ -45,11 +47,22 @@ BULK_PORT = 7900	# of its second one
 PORTS = 8		# that the connections of `connect` spread over
 
 
+def advised_buffers():
+    """What contrib/sysctl.d advises a gateway to set of TCP's buffers."""
+    path = os.path.join(HERE, "../../contrib/sysctl.d/50-unatatp.conf")
+    with open(path, encoding="ascii") as file:
+        return {key.replace(".", "__"): value for key, value in re.findall(
+            r"^net\.(ipv4\.tcp_[rw]mem) = (.*)$", file.read(), re.M)}
+
+
 class Lab:
     """
     Three fresh namespaces, for one run of one arm. LINK: the settings of
-    the link between client and gateway.
+    the link between client and gateway, which then has the buffers that
+    contrib/sysctl.d gives a gateway.
     """
+
+    CLIENTS = CLIENTS
 
     def __init__(self, link=None, emulator=None):
         self.client = tests_lab.Namespace()
@@ -78,6 +91,7 @@ class Lab:
         """The link carries the packets of TCP alone, so it loses the same."""
         for ns in (self.client, self.gateway):
             ns.sysctl(ipv6__conf__default__disable_ipv6=1)
+        self.gateway.sysctl(**advised_buffers())
         self.link = Link((self.client, self.gateway), emulator=emulator,
                          **link)
 
