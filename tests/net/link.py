@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import statistics
+import struct
 import subprocess
 import time
 
@@ -23,6 +24,17 @@ RTT_SHARE = 0.03	# this share of it
 RATE_SHARE = 0.03
 UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "ms": 1e-3, "us": 1e-6, "s": 1,
          "%": 0.01}
+
+
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
+TIMESPEC = struct.Struct("@qq")
+
+
+def arrival(sock):
+    """When the kernel got the next packet, in seconds."""
+    _, extra, _, _ = sock.recvmsg(PACKET, 64)
+    seconds, nanoseconds = TIMESPEC.unpack(extra[0][2])
+    return seconds + nanoseconds * 1e-9
 
 
 def program():
@@ -113,7 +125,8 @@ class Link:
         for ns, address in zip(self.ends, addresses):
             with ns:
                 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 23)
+            one.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+            one.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             one.bind((address, 0))
             one.settimeout(5)
             pair.append(one)
@@ -140,12 +153,8 @@ class Link:
         burst = b"x" * (PACKET - UDP_IP)
         for _ in range(count):
             sender.send(burst)
-        receiver.recv(PACKET)
-        first = last = time.monotonic()
-        for _ in range(count - 1):
-            receiver.recv(PACKET)
-            last = time.monotonic()
-        return (count - 1) * PACKET * 8 / (last - first)
+        times = [arrival(receiver) for _ in range(count)]
+        return (count - 1) * PACKET * 8 / (times[-1] - times[0])
 
     def calibrate(self, addresses, trips=3):
         """
