@@ -119,7 +119,7 @@ class Link:
         """What it counted, and whether it kept its promises."""
         return self._ask("stats")
 
-    def _sockets(self, addresses):
+    def sockets(self, addresses):
         """A UDP socket at each end, connected to each other."""
         pair = []
         for ns, address in zip(self.ends, addresses):
@@ -163,7 +163,7 @@ class Link:
         """
         before = {way: dict(values) for way, values in self.values.items()}
         self.set(**NO_LOSS)
-        pair = self._sockets(addresses)
+        pair = self.sockets(addresses)
         wanted = sum(number(before[way]["delay"]) for way in before)
         found = {"rtt_ms": 1e3 * statistics.median(
             self._round_trip(*pair) for _ in range(trips))}
