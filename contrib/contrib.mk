@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	NEWS \
 	README.md \
 	contrib/HACKING \
+	contrib/demo \
 	contrib/gateway.nft \
 	contrib/keepalived/health \
 	contrib/keepalived/keepalived.conf \

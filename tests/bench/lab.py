@@ -16,25 +16,24 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+NET = os.path.join(HERE, "..", "net")
 
 
 def _tests_lab():
     """The lab of the behaviour tests, whose namespaces are used here."""
-    for place in ("../lab/lab.py", "../net/lab.py"):
-        path = os.path.join(HERE, place)
-        if os.path.exists(path):
-            spec = importlib.util.spec_from_file_location("tests_lab", path)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module
-    raise ImportError("tests/net/lab.py is missing")
+    spec = importlib.util.spec_from_file_location(
+        "tests_lab", os.path.join(NET, "lab.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-tests_lab = _tests_lab()
-sys.path.append(os.path.join(HERE, "..", "net"))
+# Last: this folder has a module called lab, too.
+sys.path.append(NET)
 # pylint: disable=wrong-import-position
 from link import Link, number, settings as link_settings	# noqa: E402
 
+tests_lab = _tests_lab()
 allowed_congestion = tests_lab.allowed_congestion
 
 CLIENTS = "10.75.1.0/24"
