@@ -46,4 +46,5 @@ def test_interrupted():
     said, _ = demo.communicate(timeout=20)
     assert demo.returncode == 130
     assert "the lab is gone" in said
-    assert not any(os.path.exists("/proc/%d" % one) for one in started)
+    eventually(lambda: not any(os.path.exists("/proc/%d" % one)
+                               for one in started), what="all of it is gone")
