@@ -156,31 +156,38 @@ class Link:
         times = [arrival(receiver) for _ in range(count)]
         return (count - 1) * PACKET * 8 / (times[-1] - times[0])
 
-    def calibrate(self, addresses, trips=3):
+    def _measure(self, pair, wanted):
+        """The round trip and the rates, and whether they are as WANTED."""
+        delay = sum(number(wanted[way]["delay"]) for way in wanted)
+        trip = statistics.median(self._round_trip(*pair) for _ in range(3))
+        good = abs(trip - delay) <= max(RTT_SLACK, RTT_SHARE * delay)
+        found = {"rtt_ms": 1e3 * trip}
+        for way, ends in (("up", pair), ("down", pair[::-1])):
+            rate = number(wanted[way]["rate"])
+            measured = self._rate(*ends, way)
+            good &= abs(measured - rate) <= RATE_SHARE * rate
+            found[way + "_mbit_s"] = measured / 1e6
+        return dict(found, good=good)
+
+    def calibrate(self, addresses, tries=3):
         """
         Measures the round trip and the rate each way, without loss, from
-        one of ADDRESSES to the other; then counts from nothing.
+        one of ADDRESSES to the other; then counts from nothing. A busy
+        machine may spoil a try, and gets another.
         """
         before = {way: dict(values) for way, values in self.values.items()}
         self.set(**NO_LOSS)
         pair = self.sockets(addresses)
-        wanted = sum(number(before[way]["delay"]) for way in before)
-        found = {"rtt_ms": 1e3 * statistics.median(
-            self._round_trip(*pair) for _ in range(trips))}
-        found["good"] = abs(found["rtt_ms"] - wanted * 1e3) <= \
-            1e3 * max(RTT_SLACK, RTT_SHARE * wanted)
-        for way, ends in (("up", pair), ("down", pair[::-1])):
-            found[way + "_mbit_s"] = self._rate(*ends, way) / 1e6
-            rate = number(before[way]["rate"]) / 1e6
-            found["good"] &= \
-                abs(found[way + "_mbit_s"] - rate) <= RATE_SHARE * rate
+        for _ in range(tries):
+            self.calibration = self._measure(pair, before)
+            if self.calibration["good"]:
+                break
         for one in pair:
             one.close()
         for way, values in before.items():
             self._set((way,), dict(NO_LOSS, **values))
-        self.calibration = found
         self.reset()
-        return found
+        return self.calibration
 
     def report(self):
         """The stats, where a bad calibration makes the run invalid, too."""
