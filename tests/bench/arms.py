@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -145,6 +146,15 @@ def machine_cpu():
         fields = [int(one) for one in file.readline().split()[1:9]]
     user, nice, system, _, _, irq, softirq, _ = fields
     return (user + nice + system + irq + softirq) / TICKS
+
+
+def present(chosen):
+    """Those of the arms that can run here; why others cannot is told."""
+    for arm in chosen:
+        if arm.missing():
+            print("without %s: %s" % (arm.name, arm.missing()),
+                  file=sys.stderr)
+    return [arm for arm in chosen if not arm.missing()]
 
 
 def makers(haproxy, unatatp):

@@ -13,6 +13,7 @@ import threading
 import time
 
 import lab as labs
+from figures import Figure
 
 PORT = 80
 HEADER = struct.Struct("!cQ")	# what is asked for, and how much of it
@@ -265,8 +266,12 @@ def beside(run):
     return found
 
 
-LOADS = {"download": download, "page": page, "beside": beside,
-         "upload": upload}
+LOADS = [
+    Figure("download", "one big download", download),
+    Figure("page", "pages of several objects, and single ones", page),
+    Figure("beside", "a bulk flow, and one that asks beside it", beside),
+    Figure("upload", "one big upload", upload),
+]
 
 
 class Run:
