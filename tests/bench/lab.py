@@ -3,9 +3,9 @@ The bench's lab: client - gateway - server, three network namespaces.
 
     client eth0 ---- lan [gateway] wan ---- eth0 server
 
-The first cable can be a long and lossy link instead. Cubic everywhere, the kernel's own buffer sizes, IPv4. The namespaces are the
-nameless ones of the behaviour tests: nothing outlives the run, however it
-ends.
+The first cable can be a long and lossy link instead. Cubic everywhere, the
+kernel's own buffer sizes, IPv4. The namespaces are the nameless ones of the
+behaviour tests: nothing outlives the run, however it ends.
 """
 
 import importlib.util

@@ -234,7 +234,7 @@ LINK_WIDTH = 330	# of a chart of draw_link
 LINK_ARMS = ("direct", "haproxy", "cubic", "bbr", "bbr-iw30")
 
 
-def link_lines(results, load, metric, across, **same):
+def link_lines(results, load, metric, across, factor=1, **same):
     """Medians of a metric against a part of the point; SAME are the rest."""
     lines = {}
     for row in results["runs"]:
@@ -242,18 +242,20 @@ def link_lines(results, load, metric, across, **same):
         if row["load"] == load and metric in found and \
                 all(row["point"][key] == value for key, value in same.items()):
             x = float(row["point"][across].rstrip("ms"))
-            lines.setdefault(row["arm"], {})[x] = found[metric]["median"]
+            lines.setdefault(row["arm"], {})[x] = \
+                factor * found[metric]["median"]
     return {arm: sorted(lines[arm].items()) for arm in LINK_ARMS
             if arm in lines}
 
 
-def link_series(results, what, **point):
+def link_series(results, what, factor, **point):
     """A series of one run of each arm, that of the first seed."""
     lines = {}
     for row in results["runs"]:
         if row["point"] == point and row["link"]["valid"] and \
                 row.get("series", {}).get(what):
-            lines.setdefault(row["arm"], row["series"][what])
+            lines.setdefault(row["arm"], [
+                (when, factor * value) for when, value in row["series"][what]])
     return {arm: lines[arm] for arm in LINK_ARMS if arm in lines}
 
 
@@ -272,17 +274,17 @@ def draw_link(results, out):
     point = next(row["point"] for row in results["runs"]
                  if row["link"]["valid"])
     rate, rtt = point["rate"], point["rtt"]
-    link = "%sbit/s, %s" % (rate, rtt)
+    speed = "%s %sbit/s" % (rate[:-1], rate[-1])
+    link = "%s, %s ms" % (speed, rtt.rstrip("ms"))
     charts = [
         ("A big download, %s" % link, "Mbit/s", link_lines(
             results, "download", "mbit_s", "loss", rate=rate, rtt=rtt),
          {"scale": even, "labels": "{:g} % loss"}),
-        ("A page of 12 objects, %sbit/s, 1 % loss".replace(
-            "%s", rate), "ms", link_lines(
-                results, "page", "page_ms", "rtt", rate=rate, loss="1"),
+        ("A page of 12 objects, %s, 1 %% loss" % speed, "s", link_lines(
+            results, "page", "page_ms", "rtt", 1e-3, rate=rate, loss="1"),
          {"scale": even, "labels": "{:g} ms"}),
-        ("Delay inside a bulk flow, %s, 1 %% loss" % link, "ms", link_series(
-            results, "delay", rate=rate, rtt=rtt, loss="1"),
+        ("Delay inside a bulk flow, %s, 1 %% loss" % link, "s", link_series(
+            results, "delay", 1e-3, rate=rate, rtt=rtt, loss="1"),
          {"scale": linear, "labels": "{} s", "ticks": (0, 4, 8, 12, 16),
           "dots": False}),
     ]

@@ -130,6 +130,8 @@ run(struct link *l)
 			return;
 		more = false;
 		for (int way = 0; way < LINK_WAYS; way++) {
+			if (n > 0 && fds[way].revents & (POLLERR | POLLHUP))
+				return; /* the device is gone */
 			if (n > 0 && fds[way].revents)
 				more |= take_in(l, way);
 			give_out(l, way);
@@ -146,7 +148,9 @@ open_ends(struct link *l, char *argv[])
 		int err = tun_open(&l->ends[i], argv[2 * i], argv[2 * i + 1]);
 
 		if (err) {
-			fprintf(stderr, "linkemu: %s in %s: %s\n",
+			fprintf(stderr,
+			    "linkemu: %s in %s: %s (it takes root and "
+			    "/dev/net/tun)\n",
 			    argv[2 * i + 1], argv[2 * i], strerror(-err));
 			return err;
 		}

@@ -172,6 +172,13 @@ def test_a_mistake_on_the_command_line():
     assert "rate=50M" in done.stderr
 
 
+def test_it_ends_with_its_device(wire):
+    """Somebody took the device: it does not spin on what is left."""
+    one = wire(rate="100M")
+    one.ends[0].ip("link del eth0\n")
+    one.child.wait(5)
+
+
 def test_a_lab_with_a_link():
     """The lab stands on a lossy link as on a cable."""
     lab = Lab(link=settings(50e6, 0.02, 0.5, seed=1))
