@@ -267,16 +267,14 @@ def draw_legend(svg, x, y, names):
         svg.text(x + 32, y + 4 + 20 * number, NAMES[name])
 
 
-def draw_link(results, out):
+def link_charts(results):
     """Goodput against loss, a page against round trip, delay against time."""
-    if not results["summary"]:
-        return
     point = next(row["point"] for row in results["runs"]
                  if row["link"]["valid"])
     rate, rtt = point["rate"], point["rtt"]
     speed = "%s %sbit/s" % (rate[:-1], rate[-1])
     link = "%s, %s ms" % (speed, rtt.rstrip("ms"))
-    charts = [
+    return [
         ("A big download, %s" % link, "Mbit/s", link_lines(
             results, "download", "mbit_s", "loss", rate=rate, rtt=rtt),
          {"scale": even, "labels": "{:g} % loss"}),
@@ -288,8 +286,14 @@ def draw_link(results, out):
          {"scale": linear, "labels": "{} s", "ticks": (0, 4, 8, 12, 16),
           "dots": False}),
     ]
+
+
+def draw_link(results, out):
+    """The charts that there are runs for, two a row."""
+    if not results["summary"]:
+        return
     svg, names, place = Svg(), {}, 0
-    for title, unit, lines, more in charts:
+    for title, unit, lines, more in link_charts(results):
         if lines:
             draw_chart(svg, title, unit, lines, width=LINK_WIDTH, at=(
                 60 + place % 2 * (LINK_WIDTH + 100),
@@ -304,8 +308,8 @@ def draw_link(results, out):
             "%s, %d CPUs, Linux %s" % (facts["date"][:10], facts["cpus"],
                                        facts["kernel"]),
             "%s%d runs, medians of the seeds" % (
-                "reduced: " if results.get("reduced") else "",
-                len(results["runs"])))):
+                "a reduced run: " if len(results["runs"]) < results["whole"]
+                else "", len(results["runs"])))):
         svg.text(x, y + 130 + 18 * line, words, "soft")
     svg.save(os.path.join(out, "link.svg"), 2 * (LINK_WIDTH + 100) + 20,
              40 + (place // 2 + 1) * (CHART_HEIGHT + 80),
