@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	NEWS \
 	README.md \
 	contrib/HACKING \
+	contrib/demo \
 	contrib/keepalived/health \
 	contrib/keepalived/keepalived.conf \
 	contrib/keepalived/unatatp.service.conf \

@@ -4,6 +4,7 @@ The lab: client - gateway - server, three network namespaces joined by veth.
     client eth0 ---- lan [gateway] wan ----- eth0 server
                              wan2 ---- eth1
 
+The first cable can be a long and lossy link instead: Lab(link=settings).
 The namespaces have no name: they live as long as somebody holds a descriptor
 of them, so nothing is left behind whatever ends the run, and two runs never
 meet. `with lab.gateway:` moves the calling thread into one; a socket created
@@ -18,6 +19,8 @@ import signal
 import socket
 import subprocess
 import time
+
+from link import NO_LOSS, Link
 
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
@@ -200,16 +203,23 @@ EXEMPTION = re.compile(r"^.*(?:fib daddr type local return|"
 class Lab:
     """The three namespaces, their addresses, and the gateway's rules."""
 
-    def __init__(self):
+    def __init__(self, link=None):
         self.client = Namespace()
         self.gateway = Namespace()
         self.server = Namespace()
         self.rules = None
+        self.link = None
         self._sysctls()
+        if link:
+            # A good one, until the lab is up.
+            self.link = Link((self.client, self.gateway))
         self._links()
         self._routes()
         for family in (4, 6):
             eventually(lambda f=family: self._is_up(f), what="the lab is up")
+        if link:
+            self.link.set(**dict(NO_LOSS, **link))
+            self.link.reset()
 
     def _is_up(self, family):
         """The kernel takes up to a second to tell IPv6 that a link is up."""
@@ -219,6 +229,8 @@ class Lab:
 
     def close(self):
         """Ends what still runs in the namespaces and lets go of them."""
+        if self.link:
+            self.link.close()
         for ns in (self.client, self.gateway, self.server):
             ns.kill_all()
             ns.close()
@@ -240,11 +252,13 @@ class Lab:
         self.gateway.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
 
     def _links(self):
+        if not self.link:
+            self.gateway.ip("link add lan type veth peer name eth0 netns %s\n"
+                            % self.client.path)
         self.gateway.ip("""
-            link add lan type veth peer name eth0 netns %s
             link add wan type veth peer name eth0 netns %s
             link add wan2 type veth peer name eth1 netns %s
-        """ % (self.client.path, self.server.path, self.server.path))
+        """ % (self.server.path, self.server.path))
         self._addresses(self.client, eth0=[CLIENT, CLIENT_B])
         self._addresses(self.gateway, lan=[
             GATEWAY_LAN, {4: "10.71.1.1", 6: "fd71:0:0:1::1"}],

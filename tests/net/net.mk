@@ -7,6 +7,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/daemon.py \
 	tests/net/fixtures.py \
 	tests/net/lab.py \
+	tests/net/link.py \
 	tests/net/peers.py \
 	tests/net/test_activation.py \
 	tests/net/test_backpressure.py \
@@ -15,6 +16,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_congestion_missing.py \
 	tests/net/test_control.py \
 	tests/net/test_connect.py \
+	tests/net/test_demo.py \
 	tests/net/test_doctor.py \
 	tests/net/test_drain.py \
 	tests/net/test_firewall.py \
@@ -22,6 +24,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_guard.py \
 	tests/net/test_half_close.py \
 	tests/net/test_keepalived.py \
+	tests/net/test_link.py \
 	tests/net/test_log.py \
 	tests/net/test_notify.py \
 	tests/net/test_options.py \
