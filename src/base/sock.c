@@ -357,6 +357,7 @@ sock_info(int fd, struct sock_info *info)
 		.rto_us = t.tcpi_rto,
 		.cwnd = t.tcpi_snd_cwnd,
 		.mss = t.tcpi_snd_mss,
+		.advmss = t.tcpi_advmss,
 		.segments = t.tcpi_data_segs_out,
 		.retransmits = t.tcpi_total_retrans,
 		.unacked = t.tcpi_unacked,

@@ -35,7 +35,7 @@ flow_enter(struct flow *flow, enum flow_state state)
 	TAILQ_INSERT_TAIL(&lists[state], flow, entry);
 }
 
-/* A deadline, and the ending that it brings; ENDING_COUNT: a redial. */
+/* A deadline, and the ending that it brings; ENDING_COUNT: none, a turn. */
 struct deadline {
 	int64_t at;
 	enum ending ending;
@@ -61,6 +61,7 @@ next_deadline(const struct flow *flow)
 		nearer(&d, 0, flow->redial_ms, ENDING_COUNT);
 		return d;
 	}
+	nearer(&d, 0, flow->latency.look_ms, ENDING_COUNT);
 	nearer(&d, active, flow->idle_ms, ENDING_IDLE);
 	if (flow->state == FLOW_HALF_CLOSED)
 		nearer(&d, active, flow->half_close_ms, ENDING_HALF_CLOSE);
@@ -133,6 +134,24 @@ on_flush_timer(struct flow *flow)
 		arm_in(flow, FLUSH_CHECK_MS);
 }
 
+/* Looks at the delay inside FLOW, and says when next. */
+static void
+look(struct flow *flow)
+{
+	latency_look(&flow->latency, &flow->relay);
+	flow_arm(flow);
+}
+
+/* Bytes move again in a flow that had come to rest. */
+static void
+wake(struct flow *flow)
+{
+	if (flow->state == FLOW_FLUSHING)
+		return;
+	flow->latency.look_ms = clock_ms() + 1;
+	flow_arm(flow);
+}
+
 void
 flow_on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -145,10 +164,12 @@ flow_on_timer(evutil_socket_t fd, short what, void *arg)
 		on_flush_timer(flow);
 	else if (d.at > clock_ms())
 		flow_arm(flow);
-	else if (d.ending == ENDING_COUNT)
+	else if (d.ending != ENDING_COUNT)
+		flow_close(flow, d.ending);
+	else if (flow->state == FLOW_DIALLING)
 		flow_redial(flow);
 	else
-		flow_close(flow, d.ending);
+		look(flow);
 }
 
 static void
@@ -175,6 +196,9 @@ on_outcome(struct relay *relay, enum relay_outcome outcome)
 		break;
 	case RELAY_FAILED:
 		flow_close(flow, failure_ending(relay));
+		break;
+	case RELAY_WOKEN:
+		wake(flow);
 		break;
 	}
 }

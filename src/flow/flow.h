@@ -14,6 +14,7 @@
 #include "base/localaddr.h"
 #include "conf/conf.h"
 #include "flow/ending.h"
+#include "flow/latency.h"
 #include "flow/listener.h"
 #include "flow/pipe_pool.h"
 #include "flow/policy_stats.h"
@@ -61,6 +62,7 @@ struct flow {
 	int64_t flushed_ms;
 	enum flow_state state;
 	struct flow_pace pace;
+	struct latency latency;
 };
 
 TAILQ_HEAD(flow_list, flow);

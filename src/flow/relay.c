@@ -121,6 +121,9 @@ relay_start(struct relay *relay, uint32_t events, int err)
 
 	relay->active_ms = clock_coarse_ms();
 	relay->engine = &relay_buffer;
+	for (int i = 0; i < 2; i++)
+		if (!relay->lanes[i].most)
+			relay->lanes[i].most = relay->buffer;
 	server->entry.on_ready = on_ready;
 	note(server, events);
 	if (!err || !relay_leg_failed(server, err))
@@ -165,6 +168,10 @@ relay_moved(struct relay *relay, struct lane *lane, size_t n)
 	lane->bytes += n;
 	stats_add(relay->moved[lane - relay->lanes], n);
 	relay->active_ms = clock_coarse_ms();
+	if (relay->rests) {
+		relay->rests = false;
+		report(relay, RELAY_WOKEN);
+	}
 }
 
 /* The leg that failed, or NULL. */

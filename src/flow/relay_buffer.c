@@ -1,7 +1,7 @@
 /*
  * The buffer engine: every flow begins here. What comes in is written
  * through to the peer at once, and only what its socket does not take
- * waits in the lane's queue. When the queue reaches relay->buffer the lane
+ * waits in the lane's queue. When the queue reaches lane->most the lane
  * stops reading; it resumes at half of that.
  *
  * It stands where a bufferevent pair would: libevent 2.1 reads 4096 bytes
@@ -158,11 +158,11 @@ may_splice(const struct relay *relay, const struct lane *lane)
 static size_t
 room_in(const struct relay *relay, struct lane *lane)
 {
-	size_t held = relay_held(lane), room = relay->buffer - held;
+	size_t held = relay_held(lane), room = lane->most - held;
 	/* A bulk lane runs dry first, so that it can be handed over. */
-	size_t low = is_bulk(relay, lane) ? 0 : relay->buffer / 2;
+	size_t low = is_bulk(relay, lane) ? 0 : lane->most / 2;
 
-	if (held >= relay->buffer)
+	if (held >= lane->most)
 		lane->paused = true;
 	else if (held <= low)
 		lane->paused = false;

@@ -116,7 +116,7 @@ fill(struct relay *relay, struct lane *lane)
 		lane->pipe = pipe_pool_take(relay->shared->pool, relay->buffer);
 	if (!lane->pipe)
 		return fall_back(relay, RETRY_AFTER);
-	n = splice(from->fd, NULL, lane->pipe->in, NULL, relay->buffer, FLAGS);
+	n = splice(from->fd, NULL, lane->pipe->in, NULL, lane->most, FLAGS);
 	if (n > 0) {
 		lane->pipe->held = (size_t)n;
 		return STEP_ON;
