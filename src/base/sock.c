@@ -302,6 +302,14 @@ sock_is_dead(int fd)
 }
 
 bool
+sock_is_writable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+bool
 sock_at_mark(int fd)
 {
 	return sockatmark(fd) > 0;
@@ -367,6 +375,10 @@ sock_info(int fd, struct sock_info *info)
 			sizeof(t.tcpi_snd_wnd),
 		.app_limited = t.tcpi_delivery_rate_app_limited,
 		.delivery_rate = 8 * t.tcpi_delivery_rate,
+		/* All ones until there is one. */
+		.pacing_rate = t.tcpi_pacing_rate > UINT64_MAX / 8
+		    ? 0
+		    : 8 * t.tcpi_pacing_rate,
 		.busy_us = t.tcpi_busy_time,
 		.rwnd_limited_us = t.tcpi_rwnd_limited,
 		.sndbuf_limited_us = t.tcpi_sndbuf_limited,

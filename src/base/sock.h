@@ -132,6 +132,12 @@ __attribute__((warn_unused_result)) int sock_connect_result(int fd);
  */
 bool sock_is_dead(int fd);
 
+/*
+ * True when FD takes bytes: no more than half of TCP_NOTSENT_LOWAT is unsent.
+ * When not, epoll will tell.
+ */
+bool sock_is_writable(int fd);
+
 /* True when the next byte to read is an urgent one: sockatmark(3). */
 bool sock_at_mark(int fd);
 
@@ -158,6 +164,7 @@ struct sock_info {
 	bool has_window;	/* the kernel tells: since Linux 5.4 */
 	bool app_limited;	/* the rate was held down by its sender */
 	uint64_t delivery_rate; /* bits a second */
+	uint64_t pacing_rate;	/* likewise: the most that it would send */
 	uint64_t busy_us, rwnd_limited_us, sndbuf_limited_us;
 };
 

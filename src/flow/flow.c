@@ -148,7 +148,7 @@ wake(struct flow *flow)
 {
 	if (flow->state == FLOW_FLUSHING)
 		return;
-	flow->latency.look_ms = clock_ms() + 1;
+	latency_wake(&flow->latency);
 	flow_arm(flow);
 }
 

@@ -147,6 +147,14 @@ relay_again(struct relay *relay, struct lane *lane)
 	poller_again(relay->shared->poller, &lane_from(relay, lane)->entry);
 }
 
+void
+relay_relieve(struct relay *relay, struct lane *lane, uint32_t bytes)
+{
+	lane->most = (uint32_t)relay_held(lane) + bytes;
+	lane->paused = false;
+	relay_again(relay, lane);
+}
+
 /* --- the lanes ----------------------------------------------------- */
 
 size_t

@@ -110,6 +110,12 @@ __attribute__((warn_unused_result)) int relay_attach(
  */
 void relay_start(struct relay *relay, uint32_t events, int err);
 
+/*
+ * Reads BYTES more from LANE's source than it may hold, as soon as others
+ * had their turn; until `most' is set anew.
+ */
+void relay_relieve(struct relay *relay, struct lane *lane, uint32_t bytes);
+
 /* Lets go of events and engine; safe at any time and twice. */
 void relay_stop(struct relay *relay);
 

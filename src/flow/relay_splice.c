@@ -163,6 +163,9 @@ pump(struct relay *relay, struct lane *lane)
 	uint64_t stop_at = lane->bytes + BUDGET;
 	enum step step = STEP_ON;
 
+	/* It has been told to hold less since. */
+	if (relay_held(lane) > lane->most)
+		step = fall_back(relay, relay->splice_after);
 	while (step == STEP_ON) {
 		if (lane->bytes >= stop_at) {
 			relay_again(relay, lane);

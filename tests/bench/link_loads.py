@@ -266,12 +266,30 @@ def beside(run):
     return found
 
 
+def delay(run):
+    """A stamped bulk flow alone, once it has found its rate."""
+    began, delays = time.monotonic(), []
+    stream(run, began + run.seconds, delays)
+    late = [(when, value) for when, value in delays
+            if when > began + run.seconds / 4]
+    if len(late) < 2:
+        raise RuntimeError("the stream stood still")
+    span = late[-1][0] - late[0][0]
+    run.series = {"delay": steps(delays, began)}
+    return {"mbit_s": (len(late) - 1) * RECORD * 8e-6 / span,
+            "delay_p50_ms": quantile([value for _, value in late], 0.5),
+            "delay_p95_ms": quantile([value for _, value in late], 0.95)}
+
+
 LOADS = [
     Figure("download", "one big download", download),
     Figure("page", "pages of several objects, and single ones", page),
     Figure("beside", "a bulk flow, and one that asks beside it", beside),
     Figure("upload", "one big upload", upload),
 ]
+
+# On a link of its own: DELAY_POINTS of `link`.
+DELAY = Figure("delay", "a bulk flow alone: the delay inside it", delay)
 
 
 class Run:
