@@ -11,13 +11,14 @@
 /* A window shrinks when it was too large for so long. */
 #define SHRINK_AFTER_MS 1000
 
-/*
- * The least that each part needs to work with, whatever the rate, and what
- * all of them share until there is one.
- */
+/* The least that each part needs to work with, whatever the rate. */
 #define PART_LEAST 4096
 #define SEGMENTS_LEAST 4
-#define ROOM_AT_FIRST (128 << 10)
+
+/* Until there is a rate; the window is what the kernel begins with, too. */
+#define UNSENT_AT_FIRST (32 << 10)
+#define HELD_AT_FIRST (16 << 10)
+#define WINDOW_AT_FIRST (64 << 10)
 
 /* A lane whose receive buffer may be as large as this needs no bound. */
 #define WINDOW_MOST (4 << 20)
@@ -53,8 +54,13 @@ latency_divide(struct latency_share *share)
 	uint64_t rate = share->rate, pacing = share->pacing;
 	uint64_t ms = (uint64_t)share->bound_ms, room, window;
 
-	if (!rate)
-		rate = ROOM_AT_FIRST * 1000 / ms;
+	if (!rate) {
+		share->unsent = UNSENT_AT_FIRST;
+		share->held = HELD_AT_FIRST;
+		share->window = within(
+		    WINDOW_AT_FIRST, SEGMENTS_LEAST * share->mss, WINDOW_MOST);
+		return;
+	}
 	if (pacing < rate)
 		pacing = rate;
 	if (pacing > PACING_MOST * rate)

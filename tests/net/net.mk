@@ -24,6 +24,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_guard.py \
 	tests/net/test_half_close.py \
 	tests/net/test_keepalived.py \
+	tests/net/test_latency.py \
 	tests/net/test_link.py \
 	tests/net/test_log.py \
 	tests/net/test_notify.py \
