@@ -17,6 +17,7 @@ libunatatp_a_SOURCES = \
 	src/base/spawn.c src/base/spawn.h \
 	src/conf/conf.c src/conf/conf.h \
 	src/conf/conf_check.c \
+	src/conf/conf_congestion.c \
 	src/conf/conf_lists.c \
 	src/conf/conf_print.c \
 	src/conf/conf_read.c \
@@ -62,8 +63,11 @@ libunatatp_a_SOURCES = \
 	src/gateway/status.c \
 	src/gateway/want.c \
 	src/gateway/words.c src/gateway/words.h \
+	src/flow/chooser.c src/flow/chooser.h \
+	src/flow/choosers.c src/flow/choosers.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
+	src/flow/flow_auto.c \
 	src/flow/flow_dial.c \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \

@@ -29,6 +29,10 @@ struct sock_options {
 	int64_t dscp;			      /* 0..63, -1: leave */
 	int64_t sndbuf;			      /* bytes */
 	int64_t rcvbuf;			      /* bytes */
+
+	/* For who sets congestion: the names that it is chosen from. */
+	const char **congestion_among;
+	size_t n_congestion_among;
 };
 
 /* What the kernel gives a new socket: nothing of ours. */

@@ -17,6 +17,10 @@
 #define CONF_DEFAULT_PATH "/etc/unatatp.conf"
 #define CONF_CONTROL_PATH "/run/unatatp/control"
 
+/* The congestion that is chosen anew for each flow, of so many at most. */
+#define CONF_AUTO "auto"
+#define CONF_AMONG_MAX 4
+
 struct prefix_set;
 struct policy_index;
 struct conf_memory;

@@ -219,6 +219,7 @@ flow_close(struct flow *flow, enum ending ending)
 	if (!flow->policy_stats)
 		flow_take_policy(flow, &set->conf->fallback);
 	policy_stats_end(flow, ending);
+	flow_learn(flow);
 	stats_add(&set->stats.flows_ended, 1);
 	stats_add(&set->stats.endings[ending], 1);
 	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);

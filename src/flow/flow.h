@@ -20,6 +20,8 @@
 #include "flow/relay.h"
 #include "flow/stats.h"
 
+struct choosers;
+
 enum flow_state {
 	FLOW_DIALLING,	  /* accepted; the server leg connects */
 	FLOW_OPEN,	  /* both lanes go */
@@ -61,6 +63,8 @@ struct flow {
 	int64_t flushed_ms;
 	enum flow_state state;
 	struct flow_pace pace;
+	/* By "auto", for the leg of that side; NULL: by the policy. */
+	const char *chosen[2];
 };
 
 TAILQ_HEAD(flow_list, flow);
@@ -71,6 +75,7 @@ struct flow_set {
 	struct conf *conf;		    /* a reference */
 	struct policy_stats **policy_stats; /* by policy.index; owned */
 	struct localaddr_set *local;	    /* a reference */
+	struct choosers *choosers;	    /* of all sets */
 	struct listeners listeners;
 	struct flow_list lists[FLOW_STATES];
 	struct flow_list all; /* that live, in the order of their ids */
@@ -89,8 +94,8 @@ struct flow_set {
 };
 
 /*
- * Prepares a zeroed set whose base, live_total, ids and on_empty are
- * filled in. 0 or -ENOMEM; flow_set_clear undoes it.
+ * Prepares a zeroed set whose base, live_total, choosers, ids and on_empty
+ * are filled in. 0 or -ENOMEM; flow_set_clear undoes it.
  */
 __attribute__((warn_unused_result)) int flow_set_init(struct flow_set *set);
 
@@ -125,6 +130,19 @@ enum ending flow_dial(struct flow *flow, const struct policy *policy);
 
 /* The time of redial_ms has come. */
 void flow_redial(struct flow *flow);
+
+/*
+ * Puts into OPTIONS, a copy of those of FLOW's policy for the leg SIDE, the
+ * algorithm that "auto" comes to.
+ */
+void flow_choose(
+    struct flow *flow, enum relay_side side, struct sock_options *options);
+
+/* The kernel has refused ALGORITHM, which "auto" may have chosen. */
+void flow_choice_refused(struct flow *flow, const char *algorithm);
+
+/* FLOW ends: what its legs achieved with what "auto" had chosen. */
+void flow_learn(const struct flow *flow);
 
 /* FLOW is treated by POLICY from now on. */
 void flow_take_policy(struct flow *flow, const struct policy *policy);

@@ -117,6 +117,7 @@ prepare_client(
 
 	/* Too late for the SYN-ACK: the listener has seen to it. */
 	want.mss = l->inherited.mss;
+	flow_choose(flow, RELAY_CLIENT, &want);
 	if (sock_apply(fd, l->addr.sa.sa_family, &want, &l->inherited))
 		stats_add(&flow->set->stats.options_refused, 1);
 	if (*want.congestion)
