@@ -1,7 +1,6 @@
 #include "flow/choosers.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,53 +189,60 @@ allowed(const struct slot *slot, int64_t now_ms)
 	return bits ? bits : (1u << slot->n) - 1;
 }
 
-static size_t
+static struct choosers_choice
 pick(struct slot *slot, int64_t now_ms)
 {
-	size_t arm;
+	struct chooser *c = &slot->sizes[main_size(slot)];
+	unsigned may = allowed(slot, now_ms);
+	size_t best = chooser_best(c, slot->n, may), arm;
+	struct choosers_choice choice = { 0 };
 
 	slot->dice = slot->dice * 1664525u + 1013904223u;
-	arm = chooser_pick(&slot->sizes[main_size(slot)], slot->n,
-	    allowed(slot, now_ms), slot->turns, now_ms, slot->dice);
+	arm = chooser_pick(c, slot->n, may, slot->dice);
 	slot->turns[arm]++;
 	slot->used_ms = now_ms;
-	return arm;
+	choice.name = slot->names[arm];
+	if (best < slot->n && best != arm) {
+		choice.better = slot->names[best];
+		choice.cost = c->arms[best].cost;
+	}
+	return choice;
 }
 
-const char *
+struct choosers_choice
 choosers_pick(struct choosers *cs, const struct choosers_key *key,
     const char *const *names, size_t n, int64_t now_ms)
 {
 	struct bucket *b = &cs->buckets[hash(key) % BUCKETS];
-	size_t arm = 0;
+	struct choosers_choice choice = { .name = names[0] };
 
 	if (enter(b)) {
 		struct slot *slot = find_or_make(b, key);
 
 		set_names(slot, names, n);
-		arm = pick(slot, now_ms);
+		choice = pick(slot, now_ms);
 		leave(b);
 	}
-	return names[arm];
+	return choice;
 }
 
 static void
 learn(struct slot *slot, size_t arm, const struct choosers_flow *flow,
     int64_t now_ms)
 {
-	const struct chooser_result result = {
-		.cost = 1000.0 * (double)flow->busy_us / (double)flow->bytes,
-		.resent = flow->resent,
-	};
+	double cost = 1000.0 * (double)flow->busy_us / (double)flow->bytes;
 	size_t size = 0;
 
 	while (flow->bytes >= size_ends[size])
 		size++;
+	/* What was given up was to become a flow of the size that counts. */
+	if (flow->tried)
+		size = main_size(slot);
 	for (size_t i = 0; i < SIZES; i++)
 		slot->loads[i] -= slot->loads[i] / LOAD_MEMORY;
 	slot->loads[size] += (double)flow->busy_us;
 	slot->told[arm]++;
-	chooser_learn(&slot->sizes[size], slot->n, arm, &result, now_ms);
+	chooser_learn(&slot->sizes[size], arm, cost, now_ms);
 }
 
 void
@@ -275,11 +281,12 @@ static void
 look(struct choosers_view *view, const struct slot *slot)
 {
 	const struct chooser *c = &slot->sizes[main_size(slot)];
+	unsigned all = (1u << slot->n) - 1;
 
 	*view = (struct choosers_view){
 		.peers = slot->key.peers,
 		.n = slot->n,
-		.best = slot->n,
+		.best = chooser_best(c, slot->n, all),
 		.used_ms = slot->used_ms,
 	};
 	for (size_t i = 0; i < slot->n; i++) {
@@ -291,9 +298,6 @@ look(struct choosers_view *view, const struct slot *slot)
 			.told = slot->told[i],
 			.rate = cost > 0 ? (uint64_t)(8e9 / cost) : 0,
 		};
-		if (cost > 0 &&
-		    (view->best == slot->n || cost < c->arms[view->best].cost))
-			view->best = i;
 	}
 }
 

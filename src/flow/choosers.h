@@ -7,11 +7,21 @@
 #ifndef UNATATP_FLOW_CHOOSERS_H
 #define UNATATP_FLOW_CHOOSERS_H
 
+#include <stdbool.h>
+
 #include "base/addr.h"
 #include "flow/chooser.h"
 
 /* A flow tells nothing of an algorithm unless it moved so many bytes. */
 #define CHOOSERS_LEAST (512 << 10)
+
+/* What the next flow gets. */
+struct choosers_choice {
+	const char *name;
+	/* It is tried out, though this one is known for so many ns a byte. */
+	const char *better; /* NULL: it is not */
+	double cost;
+};
 
 /* Flows that have this in common should fare alike. */
 struct choosers_key {
@@ -24,7 +34,7 @@ struct choosers_key {
 struct choosers_flow {
 	uint64_t bytes;	  /* that arrived: CHOOSERS_LEAST at least */
 	uint64_t busy_us; /* how long some were under way */
-	double resent;	  /* segments sent again, a share */
+	bool tried;	  /* and given up; of fewer bytes, then */
 };
 
 /* One network, as `show policies` tells it. */
@@ -48,10 +58,11 @@ void choosers_free(struct choosers *cs); /* NULL is allowed */
 struct prefix choosers_network(const struct addr *a);
 
 /* Which of N NAMES (interned) the next flow of KEY gets. */
-const char *choosers_pick(struct choosers *cs, const struct choosers_key *key,
-    const char *const *names, size_t n, int64_t now_ms);
+struct choosers_choice choosers_pick(struct choosers *cs,
+    const struct choosers_key *key, const char *const *names, size_t n,
+    int64_t now_ms);
 
-/* A flow of KEY that had got NAME has ended. */
+/* A flow of KEY has ended, or NAME, which it had got, was given up. */
 void choosers_learn(struct choosers *cs, const struct choosers_key *key,
     const char *name, const struct choosers_flow *flow, int64_t now_ms);
 

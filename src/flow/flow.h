@@ -13,14 +13,13 @@
 #include "base/addr.h"
 #include "base/localaddr.h"
 #include "conf/conf.h"
+#include "flow/choosers.h"
 #include "flow/ending.h"
 #include "flow/listener.h"
 #include "flow/pipe_pool.h"
 #include "flow/policy_stats.h"
 #include "flow/relay.h"
 #include "flow/stats.h"
-
-struct choosers;
 
 enum flow_state {
 	FLOW_DIALLING,	  /* accepted; the server leg connects */
@@ -63,8 +62,9 @@ struct flow {
 	int64_t flushed_ms;
 	enum flow_state state;
 	struct flow_pace pace;
-	/* By "auto", for the leg of that side; NULL: by the policy. */
-	const char *chosen[2];
+	/* By "auto", for the leg of that side; name NULL: by the policy. */
+	struct choosers_choice choices[2];
+	int64_t trial_ms; /* clock_ms: look how one is doing; 0: no need */
 };
 
 TAILQ_HEAD(flow_list, flow);
@@ -140,6 +140,12 @@ void flow_choose(
 
 /* The kernel has refused ALGORITHM, which "auto" may have chosen. */
 void flow_choice_refused(struct flow *flow, const char *algorithm);
+
+/*
+ * The time of trial_ms has come: where an algorithm that is tried out does
+ * badly, the better one takes over for the rest of the flow.
+ */
+void flow_judge(struct flow *flow);
 
 /* FLOW ends: what its legs achieved with what "auto" had chosen. */
 void flow_learn(const struct flow *flow);

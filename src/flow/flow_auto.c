@@ -6,18 +6,28 @@
 #include "flow/choosers.h"
 #include "flow/flow.h"
 
+/*
+ * What is tried out gets these round trips to start up in; from then on it
+ * must be half as fast as the better one, or it is given up. So a trial
+ * costs a flow little, however bad the algorithm.
+ */
+#define TRIAL_ROUND_TRIPS 8
+#define TRIAL_SLOWER 2
+#define TRIAL_FIRST_MS 200
+#define TRIAL_MOST_MS 10000
+
 _Static_assert(
     CHOOSER_MOST == CONF_AMONG_MAX, "a chooser has room for a policy's list");
 
 static struct choosers_key
-key_of(const struct flow *flow, enum relay_side side)
+key_of(const struct flow *flow, int side)
 {
 	const struct addr *peer =
 	    side == RELAY_CLIENT ? &flow->src : &flow->dst;
 
 	return (struct choosers_key){
 		.policy = flow->policy,
-		.side = side,
+		.side = (unsigned)side,
 		.peers = choosers_network(peer),
 	};
 }
@@ -26,73 +36,125 @@ void
 flow_choose(
     struct flow *flow, enum relay_side side, struct sock_options *options)
 {
+	struct choosers_choice *choice = &flow->choices[side];
 	struct choosers_key key;
 
-	flow->chosen[side] = NULL;
+	*choice = (struct choosers_choice){ 0 };
 	if (!options->n_congestion_among)
 		return;
-	key = key_of(flow, side);
-	flow->chosen[side] = choosers_pick(flow->set->choosers, &key,
+	key = key_of(flow, (int)side);
+	*choice = choosers_pick(flow->set->choosers, &key,
 	    options->congestion_among, options->n_congestion_among, clock_ms());
-	strcpy(options->congestion, flow->chosen[side]);
+	strcpy(options->congestion, choice->name);
+	if (choice->better)
+		flow->trial_ms = clock_ms() + TRIAL_FIRST_MS;
 }
 
 void
 flow_choice_refused(struct flow *flow, const char *algorithm)
 {
 	for (int side = 0; side < 2; side++) {
-		struct choosers_key key = key_of(flow, (enum relay_side)side);
+		struct choosers_choice *choice = &flow->choices[side];
+		struct choosers_key key = key_of(flow, side);
 
-		if (!flow->chosen[side] ||
-		    strcmp(flow->chosen[side], algorithm) != 0)
+		if (!choice->name || strcmp(choice->name, algorithm) != 0)
 			continue;
 		choosers_refuse(
-		    flow->set->choosers, &key, flow->chosen[side], clock_ms());
-		flow->chosen[side] = NULL;
+		    flow->set->choosers, &key, choice->name, clock_ms());
+		*choice = (struct choosers_choice){ 0 };
 	}
 }
 
 /*
- * False when something else than the path of the leg held the flow back:
- * its other leg, which left this one with nothing to send, or a peer that
- * read too slowly.
+ * What the leg of SIDE has sent. False when something else than its path
+ * held it back: the other leg, which left it with nothing to send, or a
+ * peer that read too slowly.
  */
 static bool
-was_limited_by_path(const struct leg *leg, const struct sock_info *info)
+look(const struct flow *flow, int side, struct choosers_flow *sent,
+    struct sock_info *info)
 {
-	return 2 * 1000 * relay_full_ms(leg) >= info->busy_us &&
+	const struct leg *leg = &flow->relay.legs[side];
+	uint64_t bytes = flow->relay.lanes[!side].bytes;
+	uint64_t unacked = leg->fd < 0 ? bytes : sock_unacked(leg->fd);
+
+	if (unacked >= bytes)
+		return false;
+	sock_info(leg->fd, info);
+	*sent = (struct choosers_flow){
+		.bytes = bytes - unacked,
+		.busy_us = info->busy_us,
+	};
+	return info->busy_us && 2000 * relay_full_ms(leg) >= info->busy_us &&
 	    2 * info->rwnd_limited_us <= info->busy_us;
 }
 
 static void
-learn(const struct flow *flow, enum relay_side side)
+learn(const struct flow *flow, int side, const struct choosers_flow *sent)
 {
-	const struct leg *leg = &flow->relay.legs[side];
 	struct choosers_key key = key_of(flow, side);
-	uint64_t bytes = flow->relay.lanes[!side].bytes;
-	struct choosers_flow told;
+
+	choosers_learn(flow->set->choosers, &key, flow->choices[side].name,
+	    sent, clock_ms());
+}
+
+static bool
+does_badly(const struct choosers_choice *choice,
+    const struct choosers_flow *sent, const struct sock_info *info)
+{
+	double better_us = choice->cost * (double)sent->bytes / 1000;
+
+	return (double)sent->busy_us > TRIAL_SLOWER * better_us +
+	    (double)TRIAL_ROUND_TRIPS * info->min_rtt_us;
+}
+
+static void
+judge(struct flow *flow, int side)
+{
+	struct choosers_choice *choice = &flow->choices[side];
+	struct choosers_flow sent;
 	struct sock_info info;
 
-	if (leg->fd < 0 || bytes < CHOOSERS_LEAST)
+	if (!look(flow, side, &sent, &info) ||
+	    !does_badly(choice, &sent, &info))
 		return;
-	sock_info(leg->fd, &info);
-	told = (struct choosers_flow){
-		.bytes = bytes - sock_unacked(leg->fd),
-		.busy_us = info.busy_us,
-		.resent = info.segments
-		    ? (double)info.retransmits / info.segments
-		    : 0,
-	};
-	if (told.bytes >= CHOOSERS_LEAST && told.bytes <= bytes &&
-	    told.busy_us && was_limited_by_path(leg, &info))
-		choosers_learn(flow->set->choosers, &key, flow->chosen[side],
-		    &told, clock_ms());
+	if (!sock_set_congestion(flow->relay.legs[side].fd, choice->better)) {
+		sent.tried = true;
+		learn(flow, side, &sent);
+		choice->name = NULL;
+	}
+	choice->better = NULL;
+}
+
+void
+flow_judge(struct flow *flow)
+{
+	int64_t now = clock_ms(), age = now - flow->opened_ms;
+
+	flow->trial_ms = 0;
+	for (int side = 0; side < 2; side++) {
+		if (flow->choices[side].better)
+			judge(flow, side);
+		if (flow->choices[side].better)
+			flow->trial_ms = now +
+			    (age / 4 > TRIAL_MOST_MS ? TRIAL_MOST_MS
+				    : age / 4 > TRIAL_FIRST_MS
+				    ? age / 4
+				    : TRIAL_FIRST_MS);
+	}
+	flow_arm(flow);
 }
 
 void
 flow_learn(const struct flow *flow)
 {
-	for (int side = 0; side < 2; side++)
-		if (flow->chosen[side])
-			learn(flow, (enum relay_side)side);
+	for (int side = 0; side < 2; side++) {
+		struct choosers_flow sent;
+		struct sock_info info;
+
+		if (flow->choices[side].name &&
+		    look(flow, side, &sent, &info) &&
+		    sent.bytes >= CHOOSERS_LEAST)
+			learn(flow, side, &sent);
+	}
 }
