@@ -78,7 +78,7 @@ is_same(const struct choosers_key *a, const struct choosers_key *b)
 static uint32_t
 hash(const struct choosers_key *key)
 {
-	uint32_t h = 2166136261u ^ (uint32_t)((uintptr_t)key->policy >> 4);
+	uint32_t h = 2166136261u ^ (uint32_t)(uintptr_t)key->policy;
 
 	h = (h ^ key->side) * 16777619u;
 	for (size_t i = 0; i < sizeof(key->peers.bytes); i++)

@@ -10,6 +10,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/link.py \
 	tests/net/peers.py \
 	tests/net/test_activation.py \
+	tests/net/test_auto.py \
 	tests/net/test_backpressure.py \
 	tests/net/test_base.py \
 	tests/net/test_command.py \
