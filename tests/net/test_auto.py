@@ -1,11 +1,14 @@
 """congestion = "auto": chosen by what the flows of a network achieve."""
 
+import contextlib
+import threading
+
 import pytest
 
 from daemon import BASE, Daemon, merge
 from lab import CLIENT_B, Lab, allowed_congestion, eventually
 from link import settings
-from peers import Peers, exchange, lull, recv_exactly
+from peers import Peers, Stream, exchange, lull, recv_exactly
 
 SIZE = 1 << 20
 AUTO = {"congestion": "auto", "congestion_among": ["cubic", "reno"]}
@@ -108,13 +111,12 @@ def test_what_others_hold_back_tells_nothing(unatatp_once, peers):
     exchange(client, server, 0, 0)
     client, server = peers.flow()	# a slow reader
     server.setblocking(False)
-    left = 2 * SIZE
+    left, sent = 2 * SIZE, 0
     while left:
-        try:
-            left -= server.send(b"x" * min(left, 1 << 16))
-        except BlockingIOError:
-            lull(0.02)
-            recv_exactly(client, 1 << 18)
+        with contextlib.suppress(BlockingIOError):
+            sent += server.send(b"x" * (2 * SIZE - sent))
+        lull(0.005)
+        left -= len(client.recv(1 << 16))
     server.setblocking(True)
     exchange(client, server, 0, 0)
     ended(daemon, 2)
@@ -139,11 +141,24 @@ def _lossy(tmp_path):
         lab.close()
 
 
+def download(peers):
+    """A client that closes once it has all of it."""
+    client, server = peers.flow()
+    data = Stream().take(SIZE // 2) * 2
+    sender = threading.Thread(target=server.sendall, args=(data,))
+    sender.start()
+    got = recv_exactly(client, SIZE)
+    sender.join()
+    client.close()
+    server.close()
+    assert got == data
+
+
 def downloads(daemon, peers, count):
     """What COUNT flows, one after the other, ended with on the client leg."""
     before = len(daemon.flows())
     for _ in range(count):
-        exchange(*peers.flow(), 0, SIZE)
+        download(peers)
     return [flow["client_cc"] for flow in ended(daemon, before + count)
             [before:]]
 
