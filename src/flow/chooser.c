@@ -10,11 +10,11 @@
 #define MEMORY_MS (10 * 60 * 1000.0)
 
 /*
- * One that is not the best gets a flow in twelve, and never waits for more
- * than sixteen: a ninth in all. If it was as good as the best, though its
+ * One that is not the best gets a flow now and then, by the dice, and at the
+ * latest each sixteenth: one in twelve in all. If it was as good as the best, though its
  * mean says otherwise, it is asked again soon.
  */
-#define TRY (1 / 12.0)
+#define TRY (1 / 24.0)
 #define TRY_AGAIN 0.5
 #define AS_GOOD 1.25
 #define WAIT_MOST 15

@@ -7,13 +7,13 @@
 #include "flow/flow.h"
 
 /*
- * What is tried out gets these round trips to start up in; from then on it
- * must be half as fast as the better one, or it is given up. So a trial
- * costs a flow little, however bad the algorithm.
+ * What is tried out must be half as fast as the better one, or it is given
+ * up. So a trial costs a flow little, however bad the algorithm. It is
+ * looked at each time that the flow has become a quarter older.
  */
-#define TRIAL_ROUND_TRIPS 8
 #define TRIAL_SLOWER 2
-#define TRIAL_FIRST_MS 200
+#define INITIAL_WINDOW 14600 /* bytes: ten segments */
+#define TRIAL_FIRST_MS 100
 #define TRIAL_MOST_MS 10000
 
 _Static_assert(
@@ -98,14 +98,29 @@ learn(const struct flow *flow, int side, const struct choosers_flow *sent)
 	    sent, clock_ms());
 }
 
+/*
+ * How long a start-up may take to the better one's rate: from the kernel's
+ * initial window to what the path holds, doubled each round trip.
+ */
+static double
+start_up_us(const struct choosers_choice *choice, const struct sock_info *info)
+{
+	double path = 1000.0 * info->min_rtt_us / choice->cost; /* bytes */
+	double trips = 1;
+
+	for (double window = INITIAL_WINDOW; window < path; window *= 2)
+		trips++;
+	return trips * info->min_rtt_us;
+}
+
 static bool
 does_badly(const struct choosers_choice *choice,
     const struct choosers_flow *sent, const struct sock_info *info)
 {
 	double better_us = choice->cost * (double)sent->bytes / 1000;
 
-	return (double)sent->busy_us > TRIAL_SLOWER * better_us +
-	    (double)TRIAL_ROUND_TRIPS * info->min_rtt_us;
+	return (double)sent->busy_us >
+	    TRIAL_SLOWER * better_us + start_up_us(choice, info);
 }
 
 static void
@@ -129,18 +144,18 @@ judge(struct flow *flow, int side)
 void
 flow_judge(struct flow *flow)
 {
-	int64_t now = clock_ms(), age = now - flow->opened_ms;
+	int64_t now = clock_ms(), span = (now - flow->opened_ms) / 4;
 
+	if (span < TRIAL_FIRST_MS)
+		span = TRIAL_FIRST_MS;
+	if (span > TRIAL_MOST_MS)
+		span = TRIAL_MOST_MS;
 	flow->trial_ms = 0;
 	for (int side = 0; side < 2; side++) {
 		if (flow->choices[side].better)
 			judge(flow, side);
 		if (flow->choices[side].better)
-			flow->trial_ms = now +
-			    (age / 4 > TRIAL_MOST_MS ? TRIAL_MOST_MS
-				    : age / 4 > TRIAL_FIRST_MS
-				    ? age / 4
-				    : TRIAL_FIRST_MS);
+			flow->trial_ms = now + span;
 	}
 	flow_arm(flow);
 }

@@ -178,6 +178,7 @@ def link_arms(haproxy, unatatp):
         una("bbr", "unatatp, BBR on the client leg", "unatatp-bbr"),
         una("bbr-iw30", "the same, initcwnd 30", "unatatp-bbr", 30),
         hap("haproxy", "HAProxy"),
+        una("auto", "unatatp, chosen by what flows achieve", "unatatp-auto"),
     ]
 
 

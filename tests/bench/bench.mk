@@ -22,6 +22,7 @@ EXTRA_DIST += \
 	tests/bench/arms/haproxy.cfg \
 	tests/bench/arms/nat.nft \
 	tests/bench/arms/tproxy.nft \
+	tests/bench/arms/unatatp-auto.conf \
 	tests/bench/arms/unatatp-bbr.conf \
 	tests/bench/arms/unatatp-copy.conf \
 	tests/bench/arms/unatatp-splice.conf \

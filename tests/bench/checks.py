@@ -127,7 +127,16 @@ def link_checks(ours):
             row("0%", "direct", 0.97)]
 
 
-LINK = link_checks("bbr") + link_checks("bbr-iw30")
+def auto_checks():
+    """Of what chooses by itself, beside each that it may choose."""
+    return [at_least("auto, %s" % words, "changes-50M-40ms-1%",
+                     name + "_mbit_s", over, 0.9, ours="auto")
+            for name, words in (("good", "no loss yet"), ("lossy", "1% loss"),
+                                ("again", "no loss any more"))
+            for over in ("cubic", "bbr")]
+
+
+LINK = link_checks("bbr") + link_checks("bbr-iw30") + auto_checks()
 
 
 def judge(runs):

@@ -27,6 +27,8 @@ AT_ONCE = 6			# connections, as browsers do
 OBJECTS = (30, 100, 1000)
 ASK = b"q" * 64
 ASK_EVERY = 0.05
+FLOW = 2000000			# bytes of a flow on a link that changes
+FLOWS = 20			# that may pass until it is measured, and then
 SETTLED = 2.0			# seconds until a stream's delay counts
 STEP = 0.25			# of the series of delays
 
@@ -266,11 +268,30 @@ def beside(run):
     return found
 
 
+def in_a_row(run):
+    """Mbit/s of the later of some downloads, one after the other."""
+    for number in range(2 * FLOWS):
+        if number == FLOWS:
+            began = time.monotonic()
+        fetch(run, FLOW, time.monotonic() + run.cap)
+    return FLOWS * FLOW * 8e-6 / (time.monotonic() - began)
+
+
+def changes(run):
+    """Downloads in a row, on a link that turns lossy and back."""
+    loss, found = run.lab.link.values["down"]["loss"], {}
+    for name, value in (("good", 0), ("lossy", loss), ("again", 0)):
+        run.lab.link.set(loss=value)
+        found[name + "_mbit_s"] = in_a_row(run)
+    return found
+
+
 LOADS = [
     Figure("download", "one big download", download),
     Figure("page", "pages of several objects, and single ones", page),
     Figure("beside", "a bulk flow, and one that asks beside it", beside),
     Figure("upload", "one big upload", upload),
+    Figure("changes", "small downloads while the link changes", changes),
 ]
 
 

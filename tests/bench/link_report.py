@@ -7,6 +7,9 @@ import report
 ROWS = {
     "download": [("mbit_s", "download, Mbit/s", "%.1f")],
     "upload": [("mbit_s", "upload, Mbit/s", "%.1f")],
+    "changes": [("good_mbit_s", "no loss yet, Mbit/s", "%.1f"),
+                ("lossy_mbit_s", "lossy, Mbit/s", "%.1f"),
+                ("again_mbit_s", "no loss any more, Mbit/s", "%.1f")],
     "page": [("page_ms", "page, ms", "%.0f"),
              ("object_30k_ms", "30 KB, ms", "%.0f"),
              ("object_100k_ms", "100 KB, ms", "%.0f"),
