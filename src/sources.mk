@@ -15,6 +15,8 @@ libunatatp_a_SOURCES = \
 	src/base/sock_options.c \
 	src/base/sock_unix.c src/base/sock_unix.h \
 	src/base/spawn.c src/base/spawn.h \
+	src/base/window.h \
+	src/base/window_why.c \
 	src/conf/conf.c src/conf/conf.h \
 	src/conf/conf_check.c \
 	src/conf/conf_lists.c \
@@ -112,6 +114,12 @@ libunatatp_a_SOURCES = \
 	src/cmd/top_frame.c src/cmd/top_frame.h \
 	src/cmd/top_screen.c src/cmd/top_screen.h \
 	src/cmd/top_view.c src/cmd/top_view.h
+
+if HAVE_BPF
+libunatatp_a_SOURCES += src/base/window.c
+else
+libunatatp_a_SOURCES += src/base/window_none.c
+endif
 
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c

@@ -162,6 +162,9 @@ __attribute__((warn_unused_result)) int conf_control_path(
 struct conf *conf_ref(struct conf *conf);
 void conf_unref(struct conf *conf); /* NULL is allowed */
 
+/* The first policy with an initial_window on either leg; NULL: none. */
+const struct policy *conf_wants_window(const struct conf *conf);
+
 /* The effective configuration in libconfig syntax; loads to the same. */
 struct evbuffer;
 int conf_print(const struct conf *conf, struct evbuffer *out);

@@ -290,6 +290,7 @@ complete(struct reader *r, const struct conf_override *over)
 	conf_check_control(r);
 	if (r->report->errors)
 		return 0;
+	conf_check_windows(r);
 	err = policy_index_build(conf);
 	if (!err)
 		conf_check_reach(r);

@@ -91,6 +91,7 @@ bool reader_take_source(struct reader *r, struct report_place at,
 void conf_check_names(struct reader *r);
 void conf_check_user(struct reader *r);
 void conf_check_reach(struct reader *r);
+void conf_check_windows(struct reader *r);
 void conf_check_firewall(struct reader *r);
 void conf_check_control(struct reader *r);
 

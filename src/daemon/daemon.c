@@ -165,6 +165,7 @@ start(struct daemon *d)
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
+	process_allow_windows(d->conf, &plan);
 	recent_forget();
 	result = control_socket_open(&d->socket, d->conf);
 	if (result == DAEMON_GOOD)

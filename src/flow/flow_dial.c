@@ -112,6 +112,9 @@ on_connected(struct poll_entry *entry, uint32_t events)
 		flow_close(flow, dial_ending(err));
 		return;
 	}
+	/* The handshake would have made it ten again. */
+	if (!err)
+		flow_begin_window(flow, leg->fd, flow->server_window);
 	flow->connected_ms = clock_ms();
 	policy_stats_connect(flow);
 	flow_enter(flow, FLOW_OPEN);
