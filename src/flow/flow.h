@@ -57,8 +57,8 @@ struct flow {
 	int64_t opened_ms, connected_ms; /* clock_ms; 0: not yet */
 	int64_t redial_ms; /* clock_ms: the client's port is not free yet */
 	int64_t connect_ms, idle_ms, half_close_ms, lifetime_ms;
-	uint32_t server_window; /* segments: sock_begin_window */
-	uint64_t flushed; /* flushing: the last progress, and when */
+	uint32_t windows[2]; /* of each leg, in segments: sock_begin_window */
+	uint64_t flushed;    /* flushing: the last progress, and when */
 	int64_t flushed_ms;
 	enum flow_state state;
 	struct flow_pace pace;
@@ -117,9 +117,6 @@ bool flow_is_own(const struct flow_set *set, const struct addr *a);
 /* Counts and logs ERR, a refused algorithm. True: the flow may go on. */
 bool flow_tolerates(struct flow *flow, const struct policy *policy,
     const char *leg, const char *algorithm, int err);
-
-/* What the kernel refuses of it is counted. */
-void flow_begin_window(struct flow *flow, int fd, int64_t segments);
 
 /*
  * Starts to connect the server leg, or arranges to try again when the

@@ -104,16 +104,10 @@ flow_take_policy(struct flow *flow, const struct policy *policy)
 	flow->idle_ms = policy->timeouts.idle;
 	flow->half_close_ms = policy->timeouts.half_close;
 	flow->lifetime_ms = policy->timeouts.lifetime;
-	flow->server_window = (uint32_t)policy->server.initial_window;
+	flow->windows[RELAY_CLIENT] = (uint32_t)policy->client.initial_window;
+	flow->windows[RELAY_SERVER] = (uint32_t)policy->server.initial_window;
 	flow->relay.buffer = (uint32_t)policy->buffer;
 	flow->relay.splice_after = (uint64_t)policy->splice_after;
-}
-
-void
-flow_begin_window(struct flow *flow, int fd, int64_t segments)
-{
-	if (segments && sock_begin_window(fd, segments))
-		stats_add(&flow->set->stats.options_refused, 1);
 }
 
 static bool
@@ -127,7 +121,6 @@ prepare_client(
 	want.mss = l->inherited.mss;
 	if (sock_apply(fd, l->addr.sa.sa_family, &want, &l->inherited))
 		stats_add(&flow->set->stats.options_refused, 1);
-	flow_begin_window(flow, fd, want.initial_window);
 	if (*want.congestion)
 		err = sock_set_congestion(fd, want.congestion);
 	return flow_tolerates(flow, policy, "client", want.congestion, err);

@@ -59,9 +59,9 @@ def at_least(*row, **more):
     return Check(*row[:4], "at least", *row[4:], **more)
 
 
-def at_most(*row):
+def at_most(*row, **more):
     """The value should be this or less."""
-    return Check(*row[:4], "at most", *row[4:])
+    return Check(*row[:4], "at most", *row[4:], **more)
 
 
 CHECKS = [
@@ -127,7 +127,17 @@ def link_checks(ours):
             row("0%", "direct", 0.97)]
 
 
-LINK = link_checks("bbr") + link_checks("bbr-iw30")
+def short_checks(ours):
+    """Of an arm with an initial window of 30, 50 Mbit/s and 100 ms."""
+    return [
+        at_most("100 KB, " + ours, "short-50M-100ms-0%", "short_100k_p50_ms",
+                "direct", 0.78, ours=ours),
+        at_most("1 MB at 1%, p90, " + ours, "short-50M-100ms-1%",
+                "short_1000k_p90_ms", "direct", 0.25, ours=ours)]
+
+
+LINK = link_checks("bbr") + link_checks("bbr-iw30") + \
+    short_checks("cubic-iw30") + short_checks("bbr-iw30")
 
 
 def judge(runs):
