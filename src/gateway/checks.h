@@ -102,6 +102,7 @@ void check_conntrack(struct check *c);
 void check_rmem(struct check *c);
 void check_wmem(struct check *c);
 void check_link_options(struct check *c);
+void check_initial_window(struct check *c);
 
 /* For walks: a client's first packet, and where a listener got it. */
 struct packet check_syn(const struct check *c, const char *interface);
