@@ -1,4 +1,4 @@
-/* Where configure found no <linux/bpf.h> that knows enough, or --disable-bpf. */
+/* For --disable-bpf, or where <linux/bpf.h> does not know enough. */
 #include <errno.h>
 
 #include "base/window.h"

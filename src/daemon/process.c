@@ -34,11 +34,12 @@ process_allow_windows(const struct conf *conf, const struct listen_plan *plan)
 	if (!conf_wants_window(conf))
 		return;
 	err = window_allow();
-	if (err) {
+	/* What the kernel lacks was said when the file was read. */
+	if (err && (err == -EPERM || !window_probe()))
 		log_warning(
 		    "initial_window has no effect: %s", window_why(err));
+	if (err)
 		return;
-	}
 	/* Those that were passed belong to the cgroup of their maker. */
 	for (size_t i = 0; i < plan->n && !err; i++)
 		err = sock_may_begin_window(plan->fds[i].fd);

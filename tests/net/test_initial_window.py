@@ -173,6 +173,25 @@ def test_not_allowed(unatatp_once, lab, peers, late):
     assert daemon.stats()["options_refused"] == 2
 
 
+LACKING = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e",
+           "inject=bpf:error=EINVAL"]
+
+
+@pytest.mark.usefixtures("alone")
+def test_kernel_lacks_it(unatatp_once, lab, peers):
+    """An older kernel: `check` and the log say so, once, with the line."""
+    daemon = unatatp_once.start(prefix=LACKING, options=unatatp_once.options(
+        policies=[{"name": "all", "client": {"initial_window": WINDOW}}]))
+    assert is_window(client_flight(lab, peers.flow()), KERNEL)
+    said = [line for line in daemon.log.lines if "initial_window" in line]
+    status, out, err = daemon.ask("check", prefix=LACKING)
+    assert status == 0 and "1 warning" in out
+    for line in said + [err]:
+        assert re.match(r".*unatatp\.conf:\d+: warning: policy \"all\": "
+                        "initial_window has no effect: .*Linux 5.15", line)
+    assert len(said) == 1
+
+
 # --- the cgroup that the program hangs on ---------------------------------
 
 @pytest.fixture
