@@ -269,8 +269,7 @@ check_initial_window(struct check *c)
 	    facts_number(c->facts, "ipv4/tcp_slow_start_after_idle") != 1)
 		return;
 	check_say(c, DOCTOR_WARNING,
-	    "policy %s: a silence as short as a slow server's halves it, a "
-	    "longer one ends it",
+	    "policy %s: a slow server, or a silence, takes it away again",
 	    p->name);
 	check_mend(c, "sysctl -w net.ipv4.tcp_slow_start_after_idle=0");
 }
