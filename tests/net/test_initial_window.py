@@ -28,6 +28,60 @@ WITHOUT_BPF = ["setpriv", "--bounding-set", "-bpf,-sys_admin", "--"]
 PACING_GAIN = 2.885 * 0.99	# of BBR's start, bbr_high_gain
 
 
+@pytest.fixture
+def cgroup():
+    """A cgroup of our own, below the one of this process; None: no v2."""
+    with open("/proc/self/mounts", encoding="ascii") as file:
+        mounts = [line.split()[1] for line in file
+                  if line.split()[2] == "cgroup2"]
+    with open("/proc/self/cgroup", encoding="ascii") as file:
+        own = re.search(r"^0::(.*)$", file.read(), re.M)
+    if not mounts or not own or not os.access(mounts[0], os.W_OK):
+        yield None
+        return
+    path = "%s%s/unatatp-test-%d" % (mounts[0], own[1].rstrip("/"),
+                                     os.getpid())
+    os.mkdir(path)
+    yield path
+
+    def is_gone():
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+        return not os.path.exists(path)
+    eventually(is_gone, what="the cgroup is gone, as its processes are")
+
+
+@pytest.fixture
+def unatatp_once(cgroup, unatatp_once):
+    """Daemons in a cgroup of theirs: no other program meets what they hang
+    on it, whatever its faults."""
+    start = unatatp_once.start
+    inside = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"',
+              cgroup] if cgroup else []
+
+    def confined(wait=True, prefix=(), **how):
+        return start(wait, prefix=inside + list(prefix), **how)
+    unatatp_once.start = confined
+    return unatatp_once
+
+
+@pytest.fixture
+def alone():
+    """Nobody else has hung such a program above us."""
+    with socket.socket() as sock, contextlib.suppress(OSError):
+        sock.setsockopt(LEVEL, OPTION, KERNEL)
+        pytest.skip("ANOTHER unatatp with an initial_window runs in our "
+                    "cgroup: what happens without was not looked at")
+
+
+@pytest.fixture
+def apart(alone, cgroup):	# pylint: disable=unused-argument
+    """For tests that need us and the daemon in two cgroups."""
+    if not cgroup:
+        pytest.skip("NO cgroup v2 to make one in: what the program reaches "
+                    "was not looked at")
+
+
 def unread(sock):
     """How many bytes wait in SOCK."""
     raw = fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4)
@@ -145,15 +199,6 @@ def test_reload(unatatp_once, lab, peers):
     assert not daemon.log.find("initial_window")
 
 
-@pytest.fixture
-def alone():
-    """Nobody else has hung such a program above us."""
-    with socket.socket() as sock, contextlib.suppress(OSError):
-        sock.setsockopt(LEVEL, OPTION, KERNEL)
-        pytest.skip("ANOTHER unatatp with an initial_window runs in our "
-                    "cgroup: what happens without was not looked at")
-
-
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("late", [False, True])
 def test_not_allowed(unatatp_once, lab, peers, late):
@@ -195,38 +240,6 @@ def test_kernel_lacks_it(unatatp_once, lab, peers):
 # --- the cgroup that the program hangs on ---------------------------------
 
 @pytest.fixture
-def cgroup(alone):	# pylint: disable=unused-argument
-    """
-    A cgroup of our own, below the one of this process. Asked for first, it
-    goes last, when its daemon has ended.
-    """
-    with open("/proc/self/mounts", encoding="ascii") as file:
-        mounts = [line.split()[1] for line in file
-                  if line.split()[2] == "cgroup2"]
-    with open("/proc/self/cgroup", encoding="ascii") as file:
-        own = re.search(r"^0::(.*)$", file.read(), re.M)
-    if not mounts or not own or not os.access(mounts[0], os.W_OK):
-        pytest.skip("NO cgroup v2 to make one in: what the program reaches "
-                    "was not looked at")
-    path = "%s%s/unatatp-test-%d" % (mounts[0], own[1].rstrip("/"),
-                                     os.getpid())
-    os.mkdir(path)
-    yield path
-    # It is empty once the kernel has put its last process away.
-
-    def is_gone():
-        with contextlib.suppress(OSError):
-            os.rmdir(path)
-        return not os.path.exists(path)
-    eventually(is_gone, what="the cgroup is gone")
-
-
-def inside(cgroup):
-    """What starts a program in it."""
-    return ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', cgroup]
-
-
-@pytest.fixture
 def passed(lab):
     """A socket that was made outside."""
     some = Sockets(lab)
@@ -234,18 +247,18 @@ def passed(lab):
     some.close()
 
 
-def test_reaches_its_own_sockets_alone(cgroup, unatatp_once, lab, peers):
+@pytest.mark.usefixtures("apart")
+def test_reaches_its_own_sockets_alone(unatatp_once, lab, peers):
     """A socket of another cgroup does not know the option."""
-    wanted = unatatp_once.options(policies=[
-        {"name": "all", "client": {"initial_window": WINDOW}}])
-    unatatp_once.start(options=wanted, prefix=inside(cgroup))
+    unatatp_once.policy(client={"initial_window": WINDOW})
     client, server = peers.flow()
     with pytest.raises(OSError):
         client.setsockopt(LEVEL, OPTION, WINDOW)
     assert is_window(client_flight(lab, (client, server)), WINDOW)
 
 
-def test_passed_listener(cgroup, passed, unatatp_once, lab, peers):
+@pytest.mark.usefixtures("apart")
+def test_passed_listener(passed, unatatp_once, lab, peers):
     """A listener of the service manager is out of reach: the log says so, and
     the server legs, which are the daemon's own, have it all the same."""
     both = {"initial_window": WINDOW}
@@ -255,7 +268,7 @@ def test_passed_listener(cgroup, passed, unatatp_once, lab, peers):
     daemon = unatatp_once.start(
         options=options, listens=[(one["address"], one["port"])
                                   for one in LISTENS], pass_fds=fds,
-        prefix=inside(cgroup) + [sys.executable, "-c", SHIM,
+        prefix=[sys.executable, "-c", SHIM,
                                  ",".join(map(str, fds))])
     assert len([line for line in daemon.log.lines
                 if "the listener was made by another service" in line]) == 1
