@@ -11,6 +11,8 @@ EXTRA_DIST += \
 	contrib/keepalived/health \
 	contrib/keepalived/keepalived.conf \
 	contrib/keepalived/unatatp.service.conf \
+	contrib/pictures/top \
+	contrib/pictures/top.svg \
 	contrib/pre-commit \
 	contrib/quickstart \
 	contrib/sysctl.d/50-unatatp.conf

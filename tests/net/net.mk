@@ -9,6 +9,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/lab.py \
 	tests/net/link.py \
 	tests/net/peers.py \
+	tests/net/terminal.py \
 	tests/net/test_activation.py \
 	tests/net/test_backpressure.py \
 	tests/net/test_base.py \
