@@ -37,9 +37,12 @@ libunatatp_a_SOURCES = \
 	src/flow/step.h \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \
-	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/process.c src/daemon/process.h \
+	src/daemon/reload.c src/daemon/reload.h \
+	src/daemon/signals.c src/daemon/signals.h \
+	src/daemon/state.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
 	src/cmd/check.c \

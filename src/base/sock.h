@@ -15,6 +15,7 @@
 
 #define SOCK_CONGESTION_MAX 16 /* TCP_CA_NAME_MAX, with its NUL */
 #define SOCK_INTERFACE_MAX 16  /* IFNAMSIZ, with its NUL */
+#define SOCK_PATH_MAX 108      /* sun_path of unix(7), with its NUL */
 
 /* What one leg's socket gets. A zero (dscp: -1) leaves the kernel's own. */
 struct sock_options {

@@ -15,6 +15,7 @@
 #include "base/sock.h"
 
 #define CONF_DEFAULT_PATH "/etc/unatatp.conf"
+#define CONF_CONTROL_PATH "/run/unatatp/control"
 
 struct prefix_set;
 struct policy_index;
@@ -78,6 +79,13 @@ struct conf_firewall {
 	int64_t when_down;  /* enum conf_when_down */
 };
 
+/* The socket for whoever asks or tells the running daemon. */
+struct conf_control {
+	char *path;   /* "": none */
+	int64_t mode; /* of chmod(2) */
+	char *group;  /* "": that of `user` */
+};
+
 struct conf {
 	struct addr *listens;
 	size_t n_listens;
@@ -100,6 +108,7 @@ struct conf {
 		int64_t flows;	/* enum conf_flow_log */
 		int64_t max_per_second;
 	} log;
+	struct conf_control control;
 	struct conf_firewall firewall;
 	bool builtin; /* no file: what cannot listen is skipped */
 	_Atomic unsigned refs;

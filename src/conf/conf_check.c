@@ -1,4 +1,5 @@
 /* The checks of a configuration that no option can make alone. */
+#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,16 +107,27 @@ conf_check_user(struct reader *r)
 	r->conf->user = nobody;
 }
 
-/* Option NAME of the firewall, or else the file's beginning. */
+/* Option NAME of GROUP, or else the file's beginning. */
 static struct report_place
-firewall_place(const struct reader *r, const char *name)
+place_in(const struct reader *r, const char *group_name, const char *name)
 {
 	const config_setting_t *group =
-	    config_setting_get_member(r->root, "firewall");
+	    config_setting_get_member(r->root, group_name);
 	const config_setting_t *s =
 	    group ? config_setting_get_member(group, name) : NULL;
 
 	return s ? reader_place(r, s) : conf_text_place(r->text, 1);
+}
+
+void
+conf_check_control(struct reader *r)
+{
+	const char *group = r->conf->control.group;
+
+	if (*group && !getgrnam(group))
+		report_error(r->report, place_in(r, "control", "group"),
+		    "no such group \"%s\" (create it, or set group = \"\")",
+		    group);
 }
 
 void
@@ -124,12 +136,12 @@ conf_check_firewall(struct reader *r)
 	const struct conf_firewall *f = &r->conf->firewall;
 
 	if (f->mark & ~f->mask)
-		report_error(r->report, firewall_place(r, "mark"),
+		report_error(r->report, place_in(r, "firewall", "mark"),
 		    "firewall: mark 0x%llx has bits that mask 0x%llx has not",
 		    (unsigned long long)f->mark, (unsigned long long)f->mask);
 	/* Names of rt_tables(5) that every system has. */
 	if (f->table >= 253 && f->table <= 255)
-		report_error(r->report, firewall_place(r, "table"),
+		report_error(r->report, place_in(r, "firewall", "table"),
 		    "firewall: table %lld is the system's own (\"%s\"): a "
 		    "local default route there cuts this machine off",
 		    (long long)f->table,

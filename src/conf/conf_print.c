@@ -114,6 +114,15 @@ print_pointer(struct printer *p, const struct option_row *row,
 }
 
 static void
+print_mode(struct printer *p, const struct option_row *row, const void *field,
+    size_t n)
+{
+	(void)row;
+	(void)n;
+	print(p, "\"%04llo\"", (unsigned long long)*(const int64_t *)field);
+}
+
+static void
 print_array(struct printer *p, const struct option_row *row, const void *field,
     size_t n)
 {
@@ -323,6 +332,8 @@ static print_value *const printers[OPTION_TYPES] = {
 	[OPTION_RATE] = print_united,
 	[OPTION_WORD] = print_word,
 	[OPTION_USER] = print_pointer,
+	[OPTION_SOCKET] = print_pointer,
+	[OPTION_MODE] = print_mode,
 	[OPTION_NAME] = print_pointer,
 	[OPTION_CONGESTION] = print_congestion,
 	[OPTION_INTERFACE] = print_array,

@@ -14,6 +14,8 @@ static reader_value *const readers[OPTION_TYPES] = {
 	[OPTION_RATE] = reader_united,
 	[OPTION_WORD] = reader_word,
 	[OPTION_USER] = reader_user,
+	[OPTION_SOCKET] = reader_socket,
+	[OPTION_MODE] = reader_mode,
 	[OPTION_NAME] = reader_name,
 	[OPTION_CONGESTION] = reader_congestion,
 	[OPTION_INTERFACE] = reader_interface,
@@ -285,6 +287,7 @@ complete(struct reader *r, const struct conf_override *over)
 	conf_check_names(r);
 	conf_check_user(r);
 	conf_check_firewall(r);
+	conf_check_control(r);
 	if (r->report->errors)
 		return 0;
 	err = policy_index_build(conf);

@@ -187,6 +187,41 @@ reader_user(struct reader *r, const struct option_row *row,
 		*field = strcpy(copy, text);
 }
 
+/* What sun_path of unix(7) has room for, and no relative path. */
+void
+reader_socket(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	const char *text = reader_string(s);
+
+	if (text && *text && *text != '/')
+		reader_error(r, s, "\"%s\" must begin with \"/\"", row->name);
+	else if (text && strlen(text) >= SOCK_PATH_MAX)
+		reader_error(r, s,
+		    "\"%s\" is too long for a socket (%d bytes at most)",
+		    row->name, SOCK_PATH_MAX - 1);
+	else
+		reader_user(r, row, s, base);
+}
+
+void
+reader_mode(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	const char *text = reader_string(s);
+	int64_t *field = reader_field(row, base);
+
+	if (!text)
+		reader_wrong_type(r, row, s);
+	else if (!*text || strlen(text) > 4 || text[strspn(text, "01234567")] ||
+	    strtol(text, NULL, 8) > 0777)
+		reader_error(r, s,
+		    "\"%s\" must be %s (octal digits, 0000 to 0777)", row->name,
+		    option_type_text(row->type));
+	else
+		*field = strtol(text, NULL, 8);
+}
+
 static bool
 is_name(const char *text)
 {

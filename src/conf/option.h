@@ -19,6 +19,7 @@ enum option_scope {
 	OPTION_IN_LIMITS,	   /* struct conf */
 	OPTION_IN_TIMEOUTS,	   /* struct conf */
 	OPTION_IN_LOG,		   /* struct conf */
+	OPTION_IN_CONTROL,	   /* struct conf_control */
 	OPTION_IN_FIREWALL,	   /* struct conf_firewall */
 	OPTION_IN_POLICY,	   /* struct policy */
 	OPTION_IN_LEG,		   /* struct sock_options */
@@ -41,6 +42,8 @@ enum option_type {
 	OPTION_RATE,	   /* int64_t, bits a second */
 	OPTION_WORD,	   /* int64_t, one of the row's words */
 	OPTION_USER,	   /* char * */
+	OPTION_SOCKET,	   /* char *, the path of a UNIX socket */
+	OPTION_MODE,	   /* int64_t, permissions as of chmod(1) */
 	OPTION_NAME,	   /* const char * that lives for ever */
 	OPTION_CONGESTION, /* char[SOCK_CONGESTION_MAX] */
 	OPTION_INTERFACE,  /* char[SOCK_INTERFACE_MAX] */

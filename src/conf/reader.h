@@ -58,7 +58,8 @@ typedef void reader_value(struct reader *r, const struct option_row *row,
     const config_setting_t *s, void *base);
 
 reader_value reader_bool, reader_int, reader_united, reader_word, reader_user,
-    reader_name, reader_congestion, reader_interface;
+    reader_socket, reader_mode, reader_name, reader_congestion,
+    reader_interface;
 reader_value reader_interfaces, reader_address, reader_prefixes, reader_ports,
     reader_source;
 reader_value reader_group, reader_listens, reader_policies;
@@ -91,5 +92,6 @@ void conf_check_names(struct reader *r);
 void conf_check_user(struct reader *r);
 void conf_check_reach(struct reader *r);
 void conf_check_firewall(struct reader *r);
+void conf_check_control(struct reader *r);
 
 #endif

@@ -1,0 +1,113 @@
+#include "daemon/reload.h"
+
+#include <event2/event.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/privs.h"
+#include "daemon/listen.h"
+#include "daemon/state.h"
+
+static void
+on_finding(void *arg, enum conf_severity severity, const char *line)
+{
+	(void)arg;
+	log_line(severity == CONF_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+	    "%s", line);
+}
+
+struct conf *
+reload_read(const struct daemon *d)
+{
+	struct conf_report report = { .emit = on_finding };
+	struct conf *conf;
+
+	privs_wake_reader();
+	conf = conf_read(d->path, &d->args->over, &report);
+	privs_sleep_reader();
+	return conf;
+}
+
+void
+reload_set_log(const struct conf *conf)
+{
+	log_set_level((enum log_level)conf->log.level);
+	log_set_rate((unsigned)conf->log.max_per_second);
+}
+
+/* What only a restart can change stays as it is. */
+static void
+warn_fixed(const struct conf *old, const struct conf *new)
+{
+	if (old->workers != new->workers)
+		log_warning("reload: workers changes at the next start");
+	if (strcmp(old->user, new->user))
+		log_warning("reload: user changes at the next start");
+	if (old->log.target != new->log.target)
+		log_warning("reload: log.target changes at the next start");
+}
+
+bool
+reload_hand_out(
+    struct daemon *d, struct conf *conf, const struct listen_plan *plan)
+{
+	size_t n = plan->n_addrs;
+
+	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++)
+		if (worker_adopt(d->workers[i], conf, plan->fds + i * n, n)) {
+			log_error("out of memory for worker %zu", i);
+			return false;
+		}
+	return true;
+}
+
+static void
+on_reload(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct listen_plan plan;
+	struct conf *conf;
+
+	(void)fd;
+	(void)what;
+	if (d->draining)
+		return;
+	conf = reload_read(d);
+	if (!conf) {
+		log_error("reload refused: everything stays as it was");
+		return;
+	}
+	if (listen_open(&plan, conf, d->conf, d->shared.n_workers)) {
+		log_error("reload refused: everything stays as it was");
+		conf_unref(conf);
+		return;
+	}
+	warn_fixed(d->conf, conf);
+	d->reloading = true;
+	reload_hand_out(d, conf, &plan);
+	listen_plan_clear(&plan);
+	reload_set_log(conf);
+	conf_unref(d->conf);
+	d->conf = conf;
+}
+
+/* A new flow meets the new configuration once all have taken it over. */
+void
+reload_on_adopted(void *owner, void *arg)
+{
+	struct daemon *d = owner;
+
+	(void)arg;
+	if (--d->n_adopting || !d->reloading)
+		return;
+	d->reloading = false;
+	log_notice(
+	    "reloaded %s", d->path ? d->path : "nothing: there is no file");
+}
+
+bool
+reload_prepare(struct daemon *d)
+{
+	d->reload = event_new(d->base, -1, 0, on_reload, d);
+	return d->reload;
+}
