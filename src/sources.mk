@@ -38,6 +38,7 @@ libunatatp_a_SOURCES = \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/http.c src/daemon/http.h \
 	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/reload.c src/daemon/reload.h \
@@ -52,5 +53,5 @@ libunatatp_a_SOURCES = \
 
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c
-unatatp_LDADD = libunatatp.a $(LIBEVENT_LIBS) $(LIBCONFIG_LIBS) \
-	$(LIBCAPNG_LIBS) $(JANSSON_LIBS)
+unatatp_LDADD = libunatatp.a $(LIBEVENT_EXTRA_LIBS) $(LIBEVENT_LIBS) \
+	$(LIBCONFIG_LIBS) $(LIBCAPNG_LIBS) $(JANSSON_LIBS)
