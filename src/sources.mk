@@ -2,6 +2,7 @@ noinst_LIBRARIES += libunatatp.a
 libunatatp_a_SOURCES = \
 	src/base/addr.c src/base/addr.h \
 	src/base/clock.c src/base/clock.h \
+	src/base/control_client.c src/base/control_client.h \
 	src/base/file.c src/base/file.h \
 	src/base/localaddr.c src/base/localaddr.h \
 	src/base/log.c src/base/log.h \
@@ -10,6 +11,7 @@ libunatatp_a_SOURCES = \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
 	src/base/sock_options.c \
+	src/base/sock_unix.c src/base/sock_unix.h \
 	src/base/spawn.c src/base/spawn.h \
 	src/conf/conf.c src/conf/conf.h \
 	src/conf/conf_check.c \

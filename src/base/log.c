@@ -25,6 +25,10 @@ static int to_stderr(int fd, enum log_level level, const char *text);
 
 static struct sink sink = { to_stderr, STDERR_FILENO };
 static bool stderr_is_socket, stderr_is_journal;
+static _Thread_local struct {
+	void (*fn)(void *arg, enum log_level level, const char *line);
+	void *arg;
+} tee;
 static _Atomic int threshold = LOG_LEVEL_INFO;
 static _Atomic int64_t token_cost_ns; /* 0: no limit */
 static _Atomic int64_t bucket_ns;     /* when the bucket is full again */
@@ -167,6 +171,14 @@ log_set(enum log_target target, bool background)
 }
 
 void
+log_tee(
+    void (*fn)(void *arg, enum log_level level, const char *line), void *arg)
+{
+	tee.fn = fn;
+	tee.arg = arg;
+}
+
+void
 log_set_rate(unsigned max_per_second)
 {
 	atomic_store(&token_cost_ns,
@@ -215,10 +227,17 @@ emit(enum log_level level, const char *text)
 void
 log_line(enum log_level level, const char *format, ...)
 {
+	bool told = tee.fn && level <= LOG_LEVEL_WARNING;
 	char text[LOG_LINE_MAX];
 	uint64_t lost;
 	va_list ap;
 
+	if (told) {
+		va_start(ap, format);
+		vsnprintf(text, sizeof(text), format, ap);
+		va_end(ap);
+		tee.fn(tee.arg, level, text);
+	}
 	if (!log_enabled(level))
 		return;
 	lost = atomic_exchange(&suppressed, 0);

@@ -43,6 +43,14 @@ bool log_enabled(enum log_level level);
  */
 bool log_allow(enum log_level level);
 
+/*
+ * Until it is called with NULL, what the calling thread logs at warning or
+ * above goes to FN, too, whatever the level in force: whoever asked for
+ * something is told what a log would say of it.
+ */
+void log_tee(
+    void (*fn)(void *arg, enum log_level level, const char *line), void *arg);
+
 /* Writes one line, unlimited: for what happens seldom. */
 __attribute__((format(printf, 2, 3))) void log_line(
     enum log_level level, const char *format, ...);

@@ -2,8 +2,10 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdbool.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -60,6 +62,40 @@ privs_drop(const char *user)
 		return -errno;
 	dropped = true;
 	return 0;
+}
+
+int
+privs_find(const char *user, const char *group, uid_t *uid, gid_t *gid)
+{
+	const struct passwd *pw = *user ? getpwnam(user) : NULL;
+	const struct group *gr = *group ? getgrnam(group) : NULL;
+
+	if ((*user && !pw) || (*group && !gr))
+		return -ENOENT;
+	*uid = geteuid();
+	*gid = getegid();
+	if (pw && !*uid) {
+		*uid = pw->pw_uid;
+		*gid = pw->pw_gid;
+	}
+	if (gr)
+		*gid = gr->gr_gid;
+	return 0;
+}
+
+/* The group first: without its capabilities the user may not. */
+void
+privs_files_as(uid_t uid, gid_t gid)
+{
+	setfsgid(gid);
+	setfsuid(uid);
+}
+
+void
+privs_files_own(void)
+{
+	setfsuid(geteuid());
+	setfsgid(getegid());
 }
 
 static void

@@ -6,6 +6,7 @@
 #define UNATATP_BASE_PRIVS_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * Becomes USER. CAP_NET_ADMIN (TPROXY, marks) and CAP_NET_RAW (binding to
@@ -14,6 +15,21 @@
  * else stays who he is. 0, or -errno: -ENOENT for no such user.
  */
 __attribute__((warn_unused_result)) int privs_drop(const char *user);
+
+/*
+ * Who makes files for USER ("": the caller) and GROUP ("": USER's).
+ * 0, or -ENOENT when there is no such user or group.
+ */
+__attribute__((warn_unused_result)) int privs_find(
+    const char *user, const char *group, uid_t *uid, gid_t *gid);
+
+/*
+ * From now on files are sought and made as UID and GID; privs_files_own
+ * ends it. Unlike chown(2) it leaves no moment in which a file belongs to
+ * the wrong one. Nothing happens where that is not allowed.
+ */
+void privs_files_as(uid_t uid, gid_t gid);
+void privs_files_own(void);
 
 /*
  * Between the two main may read any file, such as a configuration that

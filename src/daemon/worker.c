@@ -44,9 +44,9 @@ base_new(void)
 }
 
 static void
-tell_main(struct worker *w, mailbox_fn *fn)
+tell_main(struct worker *w, mailbox_fn *fn, void *arg)
 {
-	if (mailbox_post(w->shared->main, fn, w))
+	if (mailbox_post(w->shared->main, fn, arg))
 		log_error("worker: out of memory for a message");
 }
 
@@ -59,7 +59,7 @@ on_empty(struct flow_set *set)
 	if (!w->draining || w->drained)
 		return;
 	w->drained = true;
-	tell_main(w, w->shared->on_drained);
+	tell_main(w, w->shared->on_drained, w);
 }
 
 struct worker *
@@ -133,7 +133,7 @@ on_adopt(void *owner, void *arg)
 	w->flows.conf = a->conf;
 	listeners_keep(&w->flows.listeners, a->conf);
 	free(a);
-	tell_main(w, w->shared->on_adopted);
+	tell_main(w, w->shared->on_adopted, w);
 }
 
 int
@@ -183,6 +183,31 @@ on_drain(void *owner, void *arg)
 	w->draining = true;
 	if (!w->flows.n_live)
 		on_empty(&w->flows);
+}
+
+static void
+on_errand_done(void *owner, void *arg)
+{
+	struct worker_errand *errand = arg;
+
+	(void)owner;
+	errand->done(errand);
+}
+
+static void
+on_errand(void *owner, void *arg)
+{
+	struct worker *w = owner;
+	struct worker_errand *errand = arg;
+
+	errand->run(errand, &w->flows);
+	tell_main(w, on_errand_done, errand);
+}
+
+int
+worker_send(struct worker *w, struct worker_errand *errand)
+{
+	return mailbox_post(w->mailbox, on_errand, errand);
 }
 
 static void

@@ -15,6 +15,7 @@
 #include "flow/ending.h"
 #include "flow/stats.h"
 
+struct flow_set;
 struct worker;
 
 /* What all workers of a daemon share. */
@@ -50,6 +51,20 @@ void worker_set_local(struct worker *w, struct localaddr_set *set);
 
 /* Accepts nothing more; on_drained follows when the last flow is gone. */
 void worker_drain(struct worker *w);
+
+/*
+ * What main wants a worker to do: RUN is called on the worker's thread with
+ * its flows, then DONE on main's. The errand is the sender's; between the
+ * two the worker's.
+ */
+struct worker_errand {
+	void (*run)(struct worker_errand *errand, struct flow_set *flows);
+	void (*done)(struct worker_errand *errand);
+};
+
+/* 0, or -ENOMEM: the worker has not got it. */
+__attribute__((warn_unused_result)) int worker_send(
+    struct worker *w, struct worker_errand *errand);
 
 /* Closes every flow for one reason. */
 void worker_close_flows(struct worker *w, enum ending ending);

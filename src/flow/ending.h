@@ -26,6 +26,7 @@
 	X(LIFETIME,            "lifetime",            true,  "older than timeouts.lifetime") \
 	X(DRAIN,               "drain",               true,  "still open when timeouts.drain was over") \
 	X(SHUTDOWN,            "shutdown",            true,  "the daemon was told to exit at once") \
+	X(KILLED,              "killed",              true,  "the administrator killed it") \
 	X(REJECTED,            "rejected",            true,  "the policy says reject") \
 	X(LOOP,                "loop",                true,  "the destination is one of our own listeners") \
 	X(LOCAL,               "local",               true,  "the destination is the gateway itself or not routable") \

@@ -231,6 +231,20 @@ on_reap(struct poll_entry *reaper, uint32_t events)
 	set->on_empty(set);
 }
 
+bool
+flow_set_close(struct flow_set *set, uint64_t id, enum ending ending)
+{
+	struct flow *flow;
+
+	for (int i = 0; i < FLOW_CLOSED; i++)
+		TAILQ_FOREACH(flow, &set->lists[i], entry)
+			if (flow->id == id) {
+				flow_close(flow, ending);
+				return true;
+			}
+	return false;
+}
+
 void
 flow_set_close_all(struct flow_set *set, enum ending ending)
 {

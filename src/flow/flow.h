@@ -74,6 +74,9 @@ __attribute__((warn_unused_result)) int flow_set_init(struct flow_set *set);
 /* Frees what flow_set_init made; every flow must be gone. */
 void flow_set_clear(struct flow_set *set);
 
+/* Closes the flow ID for that reason. False: there is none. */
+bool flow_set_close(struct flow_set *set, uint64_t id, enum ending ending);
+
 /* Closes all flows for one reason. */
 void flow_set_close_all(struct flow_set *set, enum ending ending);
 

@@ -1,0 +1,29 @@
+/*
+ * control_socket: the UNIX socket that the control server listens on: made
+ * before privileges go, with the owner and permissions that the
+ * configuration says, and taken away at the end. Main's thread.
+ */
+#ifndef UNATATP_DAEMON_CONTROL_SOCKET_H
+#define UNATATP_DAEMON_CONTROL_SOCKET_H
+
+#include "base/sock.h"
+#include "daemon/daemon.h"
+
+struct control_socket {
+	int fd; /* -1: there is none */
+	dev_t device;
+	ino_t inode;
+	char path[SOCK_PATH_MAX];
+};
+
+/*
+ * Opens the socket that CONF names. One that cannot be had ends the start,
+ * but the default one is done without; both were logged.
+ */
+enum daemon_result control_socket_open(
+    struct control_socket *s, const struct conf *conf);
+
+/* Removes and closes it; a socket that is another's by now stays. */
+void control_socket_close(struct control_socket *s);
+
+#endif
