@@ -36,6 +36,7 @@ libunatatp_a_SOURCES = \
 	src/flow/relay.c src/flow/relay.h \
 	src/flow/relay_buffer.c \
 	src/flow/relay_splice.c \
+	src/flow/sample.c src/flow/sample.h \
 	src/flow/step.h \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \

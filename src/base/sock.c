@@ -256,6 +256,7 @@ sock_info(int fd, struct sock_info *info)
 	*info = (struct sock_info){
 		.rtt_us = t.tcpi_rtt,
 		.rto_us = t.tcpi_rto,
+		.segments = t.tcpi_data_segs_out,
 		.retransmits = t.tcpi_total_retrans,
 		.in_flight = t.tcpi_unacked > 0,
 	};

@@ -121,7 +121,8 @@ void sock_reset(int fd);
 struct sock_info {
 	uint32_t rtt_us;
 	uint32_t rto_us;
-	uint32_t retransmits; /* segments, in all */
+	uint32_t segments;    /* with data, sent in all */
+	uint32_t retransmits; /* of them: those sent again */
 	bool in_flight;	      /* sent and not acknowledged */
 };
 

@@ -27,9 +27,12 @@ static const unsigned legal[FLOW_STATES] = {
 void
 flow_enter(struct flow *flow, enum flow_state state)
 {
-	struct flow_list *lists = flow->set->lists;
+	struct flow_set *set = flow->set;
+	struct flow_list *lists = set->lists;
 
 	assert(legal[flow->state] & 1u << state);
+	if (set->sample_next == flow)
+		set->sample_next = TAILQ_NEXT(flow, entry);
 	TAILQ_REMOVE(&lists[flow->state], flow, entry);
 	flow->state = state;
 	TAILQ_INSERT_TAIL(&lists[state], flow, entry);

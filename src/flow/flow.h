@@ -28,6 +28,15 @@ enum flow_state {
 	FLOW_STATES
 };
 
+/* What the last look at a flow saw, for the difference: flow/sample.h. */
+struct flow_mark {
+	uint32_t lanes[2]; /* bytes, without the lowest bits */
+	struct flow_leg_mark {
+		uint32_t segments, retransmits;
+	} legs[2];
+	int64_t ms; /* clock_ms; 0: nobody has looked */
+};
+
 /* Plain values: what a policy said when the flow began. */
 struct flow {
 	TAILQ_ENTRY(flow) entry;
@@ -42,6 +51,7 @@ struct flow {
 	uint64_t flushed; /* flushing: the last progress, and when */
 	int64_t flushed_ms;
 	enum flow_state state;
+	struct flow_mark mark;
 };
 
 TAILQ_HEAD(flow_list, flow);
@@ -52,6 +62,7 @@ struct flow_set {
 	struct localaddr_set *local; /* a reference */
 	struct listeners listeners;
 	struct flow_list lists[FLOW_STATES];
+	struct flow *sample_next; /* the next one to be looked at */
 	struct relay_shared relays;
 	struct pipe_pool pipes;
 	struct stats stats;
