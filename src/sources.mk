@@ -40,19 +40,27 @@ libunatatp_a_SOURCES = \
 	src/flow/step.h \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \
+	src/daemon/console.c src/daemon/console.h \
+	src/daemon/console_show.c \
+	src/daemon/control.c src/daemon/control.h \
+	src/daemon/control_socket.c src/daemon/control_socket.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/reload.c src/daemon/reload.h \
+	src/daemon/request.c src/daemon/request.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/state.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
+	src/cmd/ask.c src/cmd/ask.h \
 	src/cmd/check.c \
 	src/cmd/command.c src/cmd/command.h \
 	src/cmd/help.c src/cmd/help.h \
-	src/cmd/run.c
+	src/cmd/run.c \
+	src/cmd/show.c \
+	src/cmd/tell.c
 
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c

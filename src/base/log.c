@@ -28,7 +28,7 @@ static bool stderr_is_socket, stderr_is_journal;
 static _Thread_local struct {
 	void (*fn)(void *arg, enum log_level level, const char *line);
 	void *arg;
-} tee;
+} tap;
 static _Atomic int threshold = LOG_LEVEL_INFO;
 static _Atomic int64_t token_cost_ns; /* 0: no limit */
 static _Atomic int64_t bucket_ns;     /* when the bucket is full again */
@@ -174,8 +174,8 @@ void
 log_tee(
     void (*fn)(void *arg, enum log_level level, const char *line), void *arg)
 {
-	tee.fn = fn;
-	tee.arg = arg;
+	tap.fn = fn;
+	tap.arg = arg;
 }
 
 void
@@ -227,7 +227,7 @@ emit(enum log_level level, const char *text)
 void
 log_line(enum log_level level, const char *format, ...)
 {
-	bool told = tee.fn && level <= LOG_LEVEL_WARNING;
+	bool told = tap.fn && level <= LOG_LEVEL_WARNING;
 	char text[LOG_LINE_MAX];
 	uint64_t lost;
 	va_list ap;
@@ -236,7 +236,7 @@ log_line(enum log_level level, const char *format, ...)
 		va_start(ap, format);
 		vsnprintf(text, sizeof(text), format, ap);
 		va_end(ap);
-		tee.fn(tee.arg, level, text);
+		tap.fn(tap.arg, level, text);
 	}
 	if (!log_enabled(level))
 		return;

@@ -88,6 +88,21 @@ take_print(struct args *args, char *value)
 }
 
 static bool
+take_socket(struct args *args, char *value)
+{
+	args->socket = value;
+	return true;
+}
+
+static bool
+take_json(struct args *args, char *value)
+{
+	(void)value;
+	args->json = true;
+	return true;
+}
+
+static bool
 take_bind_ipv4(struct args *args, char *value)
 {
 	struct addr a;
@@ -140,6 +155,10 @@ const struct args_row args_rows[] = {
 	    "same as check" },
 	{ ARGS_PRINT, '\0', "print", ARGS_NOTHING, NULL, take_print,
 	    "print the effective configuration" },
+	{ ARGS_SOCKET, 's', "socket", ARGS_FILE, NULL, take_socket,
+	    "the daemon's socket, in place of the file's control.path" },
+	{ ARGS_JSON, '\0', "json", ARGS_NOTHING, NULL, take_json,
+	    "print JSON, one object a line" },
 	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
 	    "print this and exit" },
 	{ 0, 'V', "version", ARGS_NOTHING, NULL, take_version,
@@ -202,6 +221,22 @@ mistake(const char *what, const char *value)
 	return COMMAND_USAGE;
 }
 
+/* What a command is about, such as a flow's number. -1 to go on. */
+static int
+take_operand(
+    struct args *args, const struct command *command, int argc, char **argv)
+{
+	if (command->operand && optind == argc) {
+		fprintf(stderr, "unatatp: %s which %s? (try unatatp --help)\n",
+		    command->name, command->operand);
+		return COMMAND_USAGE;
+	}
+	if (command->operand)
+		args->operand = argv[optind++];
+	return optind < argc ? mistake("unexpected argument", argv[optind])
+			     : -1;
+}
+
 /* The verb of a command that has some. -1 to go on. */
 static int
 take_verb(
@@ -222,8 +257,7 @@ take_verb(
 		args->verb = *verb;
 		optind++;
 	}
-	return optind < argc ? mistake("unexpected argument", argv[optind])
-			     : -1;
+	return take_operand(args, command, argc, argv);
 }
 
 int

@@ -15,8 +15,10 @@ struct command;
 struct args {
 	const char *path; /* the file; NULL: the built-in configuration */
 	struct conf_override over;
-	bool background, check, print;
-	const char *verb; /* one of the command's verbs; NULL: it has none */
+	bool background, check, print, json;
+	const char *socket;  /* of the daemon to speak to; NULL: the file's */
+	const char *verb;    /* one of the command's verbs; NULL: it has none */
+	const char *operand; /* likewise */
 };
 
 /* A command takes what is or'ed in its row; 0 is for every command. */
@@ -30,6 +32,8 @@ enum args_option {
 	ARGS_PRINT = 1 << 6,
 	ARGS_BIND_IPV4 = 1 << 7,
 	ARGS_BIND_IPV6 = 1 << 8,
+	ARGS_SOCKET = 1 << 9,
+	ARGS_JSON = 1 << 10,
 };
 
 /* What stands after an option, for help and completion. */

@@ -7,12 +7,25 @@
 	(ARGS_PORT | ARGS_CONGESTION | ARGS_VERBOSE | ARGS_BIND_IPV4 | \
 	    ARGS_BIND_IPV6)
 
+#define DAEMON (ARGS_CONFIG | ARGS_SOCKET)
+
+static const char *const shows[] = { "stats", "config", NULL };
+
 const struct command commands[] = {
 	{ "run", cmd_run,
 	    ARGS_CONFIG | OVERRIDES | ARGS_BACKGROUND | ARGS_CHECK | ARGS_PRINT,
-	    NULL, "serve until told to end (what no command means)" },
-	{ "check", cmd_check, ARGS_CONFIG | OVERRIDES | ARGS_PRINT, NULL,
+	    NULL, NULL, "serve until told to end (what no command means)" },
+	{ "check", cmd_check, ARGS_CONFIG | OVERRIDES | ARGS_PRINT, NULL, NULL,
 	    "report every mistake in the configuration" },
+	{ "show", cmd_show, DAEMON | ARGS_JSON, shows, NULL,
+	    "ask the running daemon" },
+	{ "reload", cmd_reload, DAEMON, NULL, NULL,
+	    "make the daemon read its configuration again" },
+	{ "drain", cmd_drain, DAEMON, NULL, NULL,
+	    "no new flows; the daemon ends with the last one" },
+	{ "kill", cmd_kill, DAEMON, NULL, "ID", "reset the flow ID" },
+	{ "loglevel", cmd_loglevel, DAEMON, NULL, "LEVEL",
+	    "log more or less, until the next reload" },
 	{ 0 },
 };
 

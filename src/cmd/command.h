@@ -22,6 +22,7 @@ struct command {
 	int (*run)(const struct args *args); /* the exit status */
 	unsigned options;		     /* enum args_option, or'ed */
 	const char *const *verbs; /* its first argument; NULL: none */
+	const char *operand;	  /* "ID": an argument it wants; or NULL */
 	const char *help;	  /* one line */
 };
 
@@ -37,5 +38,10 @@ int command_main(int argc, char **argv);
 /* What the rows run, one file each. */
 int cmd_run(const struct args *args);
 int cmd_check(const struct args *args);
+int cmd_show(const struct args *args);
+int cmd_reload(const struct args *args);
+int cmd_drain(const struct args *args);
+int cmd_kill(const struct args *args);
+int cmd_loglevel(const struct args *args);
 
 #endif

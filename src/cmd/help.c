@@ -46,6 +46,8 @@ print_usage(const char *lead, const struct command *c)
 	}
 	if (*word)
 		column = wrap(column, indent, word);
+	if (c->operand)
+		column = wrap(column, indent, c->operand);
 	for (size_t i = 0; i < args_count; i++) {
 		const struct args_row *row = &args_rows[i];
 

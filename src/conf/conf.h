@@ -157,6 +157,15 @@ struct conf *conf_read(const char *path, const struct conf_override *over,
  */
 const char *conf_default_path(const char *named);
 
+/*
+ * Where the daemon that reads PATH (NULL: no file) has its control socket:
+ * the file's other mistakes do not hide it; of one that the caller may not
+ * read the default is said. 0, or -errno: -EINVAL when a syntax error
+ * stands before it.
+ */
+__attribute__((warn_unused_result)) int conf_control_path(
+    const char *path, char text[SOCK_PATH_MAX]);
+
 struct conf *conf_ref(struct conf *conf);
 void conf_unref(struct conf *conf); /* NULL is allowed */
 

@@ -348,3 +348,30 @@ done:
 	errno = err == -ENOENT ? ENOENT : EINVAL;
 	return NULL;
 }
+
+int
+conf_control_path(const char *path, char text[SOCK_PATH_MAX])
+{
+	struct conf_report report = { 0 };
+	struct conf_text file = { 0 };
+	const char *value = CONF_CONTROL_PATH;
+	config_t config;
+	int err = path ? conf_text_load(&file, path, &report) : -EACCES;
+
+	config_init(&config);
+	if (!err && !config_read_string(&config, file.data))
+		err = -EINVAL;
+	/* What stands before a syntax error is in the tree all the same. */
+	if ((!err || err == -EINVAL) &&
+	    config_lookup_string(&config, "control.path", &value))
+		err = 0;
+	if (err == -EACCES)
+		err = 0;
+	if (!err && strlen(value) >= SOCK_PATH_MAX)
+		err = -EINVAL;
+	if (!err)
+		strcpy(text, value);
+	config_destroy(&config);
+	conf_text_free(&file);
+	return err;
+}

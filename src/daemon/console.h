@@ -26,7 +26,6 @@ json_t *console_string(const char *text);
 typedef void console_fn(
     struct daemon *d, struct control_peer *peer, const struct request *r);
 
-console_fn console_show_stats, console_show_config, console_reload,
-    console_drain, console_kill, console_loglevel;
+console_fn console_show_stats, console_show_config;
 
 #endif

@@ -72,8 +72,8 @@ refuse(const struct control_socket *s, int err, pid_t holder)
 	char why[96];
 
 	if (err == -EADDRINUSE)
-		snprintf(why, sizeof(why),
-		    "another daemon has it (process %d)", (int)holder);
+		snprintf(why, sizeof(why), "another daemon has it (process %d)",
+		    (int)holder);
 	else if (err == -EEXIST)
 		snprintf(why, sizeof(why), "there is a file that is no socket");
 	else if (err == -ENOENT)

@@ -6,12 +6,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/localaddr.h"
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "daemon/background.h"
+#include "daemon/console.h"
 #include "daemon/listen.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
@@ -107,6 +110,20 @@ start_workers_quiet(struct daemon *d, const struct listen_plan *plan)
 }
 
 static enum daemon_result
+start_console(struct daemon *d)
+{
+	d->started_ms = clock_ms();
+	d->loaded_at = time(NULL);
+	if (d->socket.fd < 0)
+		return DAEMON_GOOD;
+	d->console = console_new(d, d->socket.fd);
+	if (d->console)
+		return DAEMON_GOOD;
+	log_error("cannot serve the control socket: %s", strerror(errno));
+	return DAEMON_FAILED;
+}
+
+static enum daemon_result
 start(struct daemon *d)
 {
 	struct listen_plan plan;
@@ -129,11 +146,15 @@ start(struct daemon *d)
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
-	result = process_drop_privileges(d->conf);
+	result = control_socket_open(&d->socket, d->conf);
+	if (result == DAEMON_GOOD)
+		result = process_drop_privileges(d->conf);
 	/* From here on a daemon's faults belong into syslog. */
 	log_set((enum log_target)d->conf->log.target, d->args->background);
 	if (result == DAEMON_GOOD)
 		result = start_workers_quiet(d, &plan);
+	if (result == DAEMON_GOOD)
+		result = start_console(d);
 	if (result == DAEMON_GOOD)
 		listen_plan_log(&plan, d->shared.n_workers);
 	listen_plan_clear(&plan);
@@ -143,6 +164,8 @@ start(struct daemon *d)
 static void
 finish(struct daemon *d)
 {
+	console_free(d->console);
+	control_socket_close(&d->socket);
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);
@@ -193,7 +216,7 @@ run_background(struct daemon *d)
 enum daemon_result
 daemon_run(const struct daemon_args *args)
 {
-	struct daemon d = { .args = args };
+	struct daemon d = { .args = args, .socket.fd = -1 };
 	enum daemon_result result = DAEMON_BAD_CONFIG;
 
 	signal(SIGPIPE, SIG_IGN);

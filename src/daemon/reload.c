@@ -2,9 +2,11 @@
 
 #include <event2/event.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/privs.h"
+#include "daemon/console.h"
 #include "daemon/listen.h"
 #include "daemon/state.h"
 
@@ -45,6 +47,10 @@ warn_fixed(const struct conf *old, const struct conf *new)
 		log_warning("reload: user changes at the next start");
 	if (old->log.target != new->log.target)
 		log_warning("reload: log.target changes at the next start");
+	if (strcmp(old->control.path, new->control.path) ||
+	    strcmp(old->control.group, new->control.group) ||
+	    old->control.mode != new->control.mode)
+		log_warning("reload: control changes at the next start");
 }
 
 bool
@@ -61,26 +67,28 @@ reload_hand_out(
 	return true;
 }
 
-static void
-on_reload(evutil_socket_t fd, short what, void *arg)
+/* A configuration to go by, with its listeners open; NULL: refused. */
+static struct conf *
+prepare(struct daemon *d, struct listen_plan *plan)
 {
-	struct daemon *d = arg;
-	struct listen_plan plan;
-	struct conf *conf;
+	struct conf *conf = reload_read(d);
 
-	(void)fd;
-	(void)what;
-	if (d->draining)
-		return;
-	conf = reload_read(d);
+	if (!conf || !listen_open(plan, conf, d->conf, d->shared.n_workers))
+		return conf;
+	conf_unref(conf);
+	return NULL;
+}
+
+bool
+reload_begin(struct daemon *d)
+{
+	struct listen_plan plan;
+	struct conf *conf = prepare(d, &plan);
+
 	if (!conf) {
+		d->reloads_refused++;
 		log_error("reload refused: everything stays as it was");
-		return;
-	}
-	if (listen_open(&plan, conf, d->conf, d->shared.n_workers)) {
-		log_error("reload refused: everything stays as it was");
-		conf_unref(conf);
-		return;
+		return false;
 	}
 	warn_fixed(d->conf, conf);
 	d->reloading = true;
@@ -89,6 +97,19 @@ on_reload(evutil_socket_t fd, short what, void *arg)
 	reload_set_log(conf);
 	conf_unref(d->conf);
 	d->conf = conf;
+	d->loaded_at = time(NULL);
+	return true;
+}
+
+static void
+on_reload(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	if (!d->draining)
+		reload_begin(d);
 }
 
 /* A new flow meets the new configuration once all have taken it over. */
@@ -101,8 +122,10 @@ reload_on_adopted(void *owner, void *arg)
 	if (--d->n_adopting || !d->reloading)
 		return;
 	d->reloading = false;
+	d->reloads_good++;
 	log_notice(
 	    "reloaded %s", d->path ? d->path : "nothing: there is no file");
+	console_on_reloaded(d->console);
 }
 
 bool

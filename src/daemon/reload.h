@@ -30,6 +30,12 @@ bool reload_hand_out(
 /* A worker has taken a configuration over: a message to main. */
 mailbox_fn reload_on_adopted;
 
+/*
+ * Reads the file anew, and hands it out. True: reload_on_adopted tells
+ * when it is in force. False: refused, which was logged.
+ */
+bool reload_begin(struct daemon *d);
+
 /* Makes D's reload event, which HUP makes active. False: no memory. */
 bool reload_prepare(struct daemon *d);
 

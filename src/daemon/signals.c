@@ -65,12 +65,18 @@ on_term(evutil_socket_t fd, short what, void *arg)
 }
 
 void
+signals_sum_stats(const struct daemon *d, struct stats *sum)
+{
+	for (size_t i = 0; i < d->shared.n_workers; i++)
+		stats_sum(sum, worker_stats(d->workers[i]));
+}
+
+void
 signals_log_stats(const struct daemon *d)
 {
 	struct stats sum = { 0 };
 
-	for (size_t i = 0; i < d->shared.n_workers; i++)
-		stats_sum(&sum, worker_stats(d->workers[i]));
+	signals_sum_stats(d, &sum);
 	stats_log(&sum);
 }
 

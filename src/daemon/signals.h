@@ -21,6 +21,11 @@ void signals_drain(struct daemon *d);
 /* A worker's last flow is gone: a message to main. */
 mailbox_fn signals_on_drained;
 
+struct stats;
+
+/* Adds the counters of all workers to SUM, the caller's own. */
+void signals_sum_stats(const struct daemon *d, struct stats *sum);
+
 /* One line with the counters of all workers. */
 void signals_log_stats(const struct daemon *d);
 

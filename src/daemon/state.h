@@ -10,9 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/control_socket.h"
 #include "daemon/daemon.h"
 #include "daemon/worker.h"
 
+struct console;
 struct event;
 struct event_base;
 struct localaddr_watch;
@@ -33,6 +35,11 @@ struct daemon {
 	struct worker_shared shared;
 	struct worker **workers;
 	_Atomic int64_t live_total;
+	struct control_socket socket;
+	struct console *console; /* NULL: no control socket */
+	int64_t started_ms;	 /* clock_ms */
+	int64_t loaded_at;	 /* when conf came: seconds since 1970 */
+	uint64_t reloads_good, reloads_refused;
 	size_t n_adopting; /* workers that have yet to take a conf over */
 	size_t n_drained;  /* those without a flow, in the drain */
 	bool reloading;	   /* and not all workers have taken it over */
