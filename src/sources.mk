@@ -52,6 +52,7 @@ libunatatp_a_SOURCES = \
 	src/daemon/request.c src/daemon/request.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/state.h \
+	src/daemon/sampler.c src/daemon/sampler.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
 	src/cmd/ask.c src/cmd/ask.h \

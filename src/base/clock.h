@@ -8,6 +8,7 @@
 #include <sys/time.h>
 
 int64_t clock_ms(void);
+int64_t clock_us(void);
 
 /* A few milliseconds behind at most, at a quarter of the price. */
 int64_t clock_coarse_ms(void);

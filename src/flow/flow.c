@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "flow/flow_log.h"
+#include "flow/sample.h"
 
 /* Flushing: how often to look, and how long without progress to wait. */
 #define FLUSH_CHECK_MS 10
@@ -27,12 +28,10 @@ static const unsigned legal[FLOW_STATES] = {
 void
 flow_enter(struct flow *flow, enum flow_state state)
 {
-	struct flow_set *set = flow->set;
-	struct flow_list *lists = set->lists;
+	struct flow_list *lists = flow->set->lists;
 
 	assert(legal[flow->state] & 1u << state);
-	if (set->sample_next == flow)
-		set->sample_next = TAILQ_NEXT(flow, entry);
+	sample_pass(flow);
 	TAILQ_REMOVE(&lists[flow->state], flow, entry);
 	flow->state = state;
 	TAILQ_INSERT_TAIL(&lists[state], flow, entry);

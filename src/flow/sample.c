@@ -39,6 +39,8 @@ static void
 add_policy(struct sample_policy *sum, const struct sample_policy *from)
 {
 	sum->flows += from->flows;
+	sum->rates[RELAY_UP] += from->rates[RELAY_UP];
+	sum->rates[RELAY_DOWN] += from->rates[RELAY_DOWN];
 	add_leg(&sum->legs[RELAY_CLIENT], &from->legs[RELAY_CLIENT]);
 	add_leg(&sum->legs[RELAY_SERVER], &from->legs[RELAY_SERVER]);
 }
@@ -139,6 +141,7 @@ look_at(struct sample *sample, struct flow *flow, int64_t now)
 
 		view.bytes[i] = bytes;
 		view.rates[i] = since * 8000 / (uint64_t)(ms > 0 ? ms : 1);
+		sums.rates[i] = view.rates[i];
 		moved |= since > 0;
 	}
 	mark->ms = now;
@@ -167,6 +170,16 @@ first_from(struct flow_set *set, int state)
 	return flow;
 }
 
+void
+sample_pass(struct flow *flow)
+{
+	struct flow *next = TAILQ_NEXT(flow, entry);
+
+	if (flow->set->sample_next == flow)
+		flow->set->sample_next =
+		    next ? next : first_from(flow->set, (int)flow->state + 1);
+}
+
 bool
 sample_take(struct sample *sample, struct flow_set *set, size_t most, bool anew)
 {
@@ -176,11 +189,9 @@ sample_take(struct sample *sample, struct flow_set *set, size_t most, bool anew)
 		set->sample_next = first_from(set, 0);
 	while (set->sample_next && most--) {
 		struct flow *flow = set->sample_next;
-		struct flow *next = TAILQ_NEXT(flow, entry);
 
 		look_at(sample, flow, now);
-		set->sample_next =
-		    next ? next : first_from(set, (int)flow->state + 1);
+		sample_pass(flow);
 	}
 	return set->sample_next;
 }

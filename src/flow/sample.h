@@ -35,6 +35,7 @@ struct sample_leg {
 struct sample_policy {
 	const char *name; /* interned */
 	uint32_t flows;
+	uint64_t rates[2];	   /* bits a second, by enum relay_lane */
 	struct sample_leg legs[2]; /* by enum relay_side */
 };
 
@@ -68,6 +69,9 @@ struct sample {
  */
 bool sample_take(
     struct sample *sample, struct flow_set *set, size_t most, bool anew);
+
+/* FLOW is about to leave its list: the next look begins behind it. */
+void sample_pass(struct flow *flow);
 
 /* Adds what another set's sample says. */
 void sample_add(struct sample *sum, const struct sample *from);

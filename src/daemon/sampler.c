@@ -1,0 +1,251 @@
+#include "daemon/sampler.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/worker.h"
+
+/* A tenth of a millisecond or so of a worker's time. */
+#define FLOWS_AT_A_TIME 16
+/* Of a worker, in one look: a second's worth at most. */
+#define FLOWS_A_LOOK 20000
+
+/* The look at one worker's flows: sent there again until it is through. */
+struct look {
+	struct worker_errand errand; /* first: an errand is its look */
+	struct sampler *sampler;
+	struct sample sample;
+	int64_t sent_us; /* clock_us; 0: it is at home */
+	int64_t wait_us, lag_us;
+	bool anew, more;
+};
+
+struct sampler {
+	struct worker *const *workers;
+	size_t n_workers;
+	struct event *timer;
+	struct look *looks;	    /* one a worker */
+	size_t n_away;		    /* of them: not yet through */
+	struct sample sum;	    /* of the last complete look */
+	int64_t sum_ms, started_ms; /* clock_ms */
+	size_t next;		    /* place of the next point */
+	struct sampler_series *series[1 + SAMPLE_POLICIES]; /* [0]: all */
+	size_t n_series;
+	bool stopped;
+};
+
+static float
+quotient(uint64_t sum, uint64_t n)
+{
+	return n ? (float)sum / (float)n : NAN;
+}
+
+static struct sampler_point
+make_point(const struct sample_policy *p, int64_t now)
+{
+	struct sampler_point point = { .ms = now };
+
+	for (int i = 0; i < 2; i++) {
+		const struct sample_leg *leg = &p->legs[i];
+
+		point.rates[i] = (float)p->rates[i];
+		point.rtt_us[i] = quotient(leg->rtt_us, leg->measured);
+		point.retrans[i] = quotient(leg->retransmits, leg->segments);
+	}
+	return point;
+}
+
+static const struct sample_policy *
+find_in(const struct sample *sample, const char *policy)
+{
+	for (size_t i = 0; i < sample->n_policies; i++)
+		if (sample->policies[i].name == policy)
+			return &sample->policies[i];
+	return NULL;
+}
+
+static void
+add_series(struct sampler *s, const char *policy)
+{
+	struct sampler_series *series = calloc(1, sizeof(*series));
+
+	if (!series)
+		return; /* a chart less */
+	series->policy = policy;
+	s->series[s->n_series++] = series;
+}
+
+static void
+keep_points(struct sampler *s)
+{
+	static const struct sample_policy silent;
+
+	for (size_t i = 0;
+	     i < s->sum.n_policies && s->n_series <= SAMPLE_POLICIES; i++)
+		if (!sampler_series(s, s->sum.policies[i].name))
+			add_series(s, s->sum.policies[i].name);
+	for (size_t i = 0; i < s->n_series; i++) {
+		const char *policy = s->series[i]->policy;
+		const struct sample_policy *p =
+		    policy ? find_in(&s->sum, policy) : &s->sum.all;
+
+		s->series[i]->points[s->next] =
+		    make_point(p ? p : &silent, s->sum_ms);
+	}
+	s->next = (s->next + 1) % SAMPLER_POINTS;
+}
+
+static void
+finish_look(struct sampler *s)
+{
+	memset(&s->sum, 0, sizeof(s->sum));
+	for (size_t i = 0; i < s->n_workers; i++)
+		sample_add(&s->sum, &s->looks[i].sample);
+	s->sum_ms = clock_ms();
+	keep_points(s);
+}
+
+static void
+on_look(struct worker_errand *errand, struct flow_set *flows)
+{
+	struct look *look = (struct look *)errand;
+	size_t left = FLOWS_A_LOOK - look->sample.flows;
+
+	look->wait_us = clock_us() - look->sent_us;
+	look->more = sample_take(&look->sample, flows,
+	    left < FLOWS_AT_A_TIME ? left : FLOWS_AT_A_TIME, look->anew);
+	look->anew = false;
+}
+
+static void
+send_look(struct look *look)
+{
+	struct sampler *s = look->sampler;
+
+	look->sent_us = clock_us();
+	if (!worker_send(s->workers[look - s->looks], &look->errand))
+		return;
+	log_error("out of memory for a look at the flows");
+	look->sent_us = 0;
+	s->n_away--;
+}
+
+static void
+on_look_done(struct worker_errand *errand)
+{
+	struct look *look = (struct look *)errand;
+	struct sampler *s = look->sampler;
+
+	look->sent_us = 0;
+	if (look->wait_us > look->lag_us)
+		look->lag_us = look->wait_us;
+	if (s->stopped)
+		return;
+	if (look->more && look->sample.flows < FLOWS_A_LOOK)
+		send_look(look);
+	else if (!--s->n_away)
+		finish_look(s);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct sampler *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->n_away)
+		return; /* a worker is slow: its lag tells */
+	s->n_away = s->n_workers;
+	for (size_t i = 0; i < s->n_workers; i++) {
+		struct look *look = &s->looks[i];
+
+		memset(&look->sample, 0, sizeof(look->sample));
+		look->lag_us = 0;
+		look->anew = true;
+		send_look(look);
+	}
+}
+
+struct sampler *
+sampler_new(struct event_base *base, struct worker *const *workers, size_t n)
+{
+	struct timeval tv = clock_timeval(SAMPLER_PERIOD_MS);
+	struct sampler *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->workers = workers;
+	s->n_workers = n;
+	s->started_ms = clock_ms();
+	s->looks = calloc(n, sizeof(*s->looks));
+	for (size_t i = 0; s->looks && i < n; i++)
+		s->looks[i] = (struct look){
+			.errand = { .run = on_look, .done = on_look_done },
+			.sampler = s,
+		};
+	add_series(s, NULL);
+	s->timer = event_new(base, -1, EV_PERSIST, on_timer, s);
+	if (s->looks && s->n_series && s->timer && !event_add(s->timer, &tv))
+		return s;
+	sampler_free(s);
+	errno = ENOMEM;
+	return NULL;
+}
+
+void
+sampler_stop(struct sampler *s)
+{
+	s->stopped = true;
+	event_del(s->timer);
+}
+
+void
+sampler_free(struct sampler *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n_series; i++)
+		free(s->series[i]);
+	if (s->timer)
+		event_free(s->timer);
+	free(s->looks);
+	free(s);
+}
+
+const struct sample *
+sampler_last(const struct sampler *s, int64_t *age_ms)
+{
+	*age_ms = clock_ms() - (s->sum_ms ? s->sum_ms : s->started_ms);
+	return &s->sum;
+}
+
+const struct sampler_series *
+sampler_series(const struct sampler *s, const char *policy)
+{
+	for (size_t i = 0; i < s->n_series; i++)
+		if (s->series[i]->policy == policy)
+			return s->series[i];
+	return NULL;
+}
+
+const struct sampler_point *
+sampler_point(
+    const struct sampler *s, const struct sampler_series *series, size_t i)
+{
+	return &series->points[(s->next + i) % SAMPLER_POINTS];
+}
+
+int64_t
+sampler_lag_us(const struct sampler *s, size_t worker)
+{
+	const struct look *look = &s->looks[worker];
+	int64_t waiting = look->sent_us ? clock_us() - look->sent_us : 0;
+
+	return waiting > look->lag_us ? waiting : look->lag_us;
+}
