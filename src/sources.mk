@@ -47,12 +47,16 @@ libunatatp_a_SOURCES = \
 	src/daemon/daemon.c src/daemon/daemon.h \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/listen.c src/daemon/listen.h \
+	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/page.h \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/request.c src/daemon/request.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/state.h \
 	src/daemon/sampler.c src/daemon/sampler.h \
+	src/daemon/status.c src/daemon/status.h \
+	src/daemon/web.c src/daemon/web.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
 	src/cmd/ask.c src/cmd/ask.h \
@@ -62,6 +66,19 @@ libunatatp_a_SOURCES = \
 	src/cmd/run.c \
 	src/cmd/show.c \
 	src/cmd/tell.c
+
+# The status page, as bytes in C.
+nodist_libunatatp_a_SOURCES = src/daemon/page.c
+EXTRA_DIST += src/daemon/page.html
+CLEANFILES += src/daemon/page.c
+
+src/daemon/page.c: src/daemon/page.html
+	$(AM_V_GEN)$(MKDIR_P) src/daemon && { \
+		echo '#include "daemon/page.h"' && \
+		echo 'const char page_html[] = {' && \
+		od -A n -v -t x1 $(srcdir)/src/daemon/page.html | \
+			sed 's/[0-9a-f][0-9a-f]/0x&,/g' && \
+		echo '0 };'; } >$@.new && mv $@.new $@
 
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c

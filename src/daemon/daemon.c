@@ -20,6 +20,7 @@
 #include "daemon/reload.h"
 #include "daemon/signals.h"
 #include "daemon/state.h"
+#include "daemon/web.h"
 
 /* Tells the workers which addresses are the gateway's own. */
 static bool
@@ -123,6 +124,21 @@ start_console(struct daemon *d)
 	return DAEMON_FAILED;
 }
 
+/* Everything that is there for whoever looks at the daemon. */
+static enum daemon_result
+open_windows(struct daemon *d)
+{
+	d->web = web_new(d);
+	if (!d->web) {
+		log_error("cannot prepare the metrics: %s", strerror(errno));
+		return DAEMON_FAILED;
+	}
+	if (!web_prepare(d->web, d->conf))
+		return DAEMON_CANNOT_LISTEN;
+	web_commit(d->web);
+	return control_socket_open(&d->socket, d->conf);
+}
+
 static enum daemon_result
 start(struct daemon *d)
 {
@@ -146,7 +162,7 @@ start(struct daemon *d)
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
-	result = control_socket_open(&d->socket, d->conf);
+	result = open_windows(d);
 	if (result == DAEMON_GOOD)
 		result = process_drop_privileges(d->conf);
 	/* From here on a daemon's faults belong into syslog. */
@@ -166,6 +182,7 @@ finish(struct daemon *d)
 {
 	console_free(d->console);
 	control_socket_close(&d->socket);
+	web_stop(d->web);
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);
@@ -174,6 +191,7 @@ finish(struct daemon *d)
 		event_free(d->reload);
 	localaddr_watch_free(d->watch);
 	mailbox_free(d->mailbox);
+	web_free(d->web);
 	if (d->base)
 		event_base_free(d->base);
 	conf_unref(d->conf);

@@ -9,6 +9,7 @@
 #include "daemon/console.h"
 #include "daemon/listen.h"
 #include "daemon/state.h"
+#include "daemon/web.h"
 
 static void
 on_finding(void *arg, enum conf_severity severity, const char *line)
@@ -73,8 +74,13 @@ prepare(struct daemon *d, struct listen_plan *plan)
 {
 	struct conf *conf = reload_read(d);
 
-	if (!conf || !listen_open(plan, conf, d->conf, d->shared.n_workers))
-		return conf;
+	if (!conf)
+		return NULL;
+	if (web_prepare(d->web, conf)) {
+		if (!listen_open(plan, conf, d->conf, d->shared.n_workers))
+			return conf;
+		web_abort(d->web);
+	}
 	conf_unref(conf);
 	return NULL;
 }
@@ -94,6 +100,7 @@ reload_begin(struct daemon *d)
 	d->reloading = true;
 	reload_hand_out(d, conf, &plan);
 	listen_plan_clear(&plan);
+	web_commit(d->web);
 	reload_set_log(conf);
 	conf_unref(d->conf);
 	d->conf = conf;

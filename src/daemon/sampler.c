@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/worker.h"
+#include "daemon/state.h"
 
 /* A tenth of a millisecond or so of a worker's time. */
 #define FLOWS_AT_A_TIME 16
@@ -26,8 +26,7 @@ struct look {
 };
 
 struct sampler {
-	struct worker *const *workers;
-	size_t n_workers;
+	const struct daemon *daemon;
 	struct event *timer;
 	struct look *looks;	    /* one a worker */
 	size_t n_away;		    /* of them: not yet through */
@@ -36,7 +35,7 @@ struct sampler {
 	size_t next;		    /* place of the next point */
 	struct sampler_series *series[1 + SAMPLE_POLICIES]; /* [0]: all */
 	size_t n_series;
-	bool stopped;
+	bool running;
 };
 
 static float
@@ -104,7 +103,7 @@ static void
 finish_look(struct sampler *s)
 {
 	memset(&s->sum, 0, sizeof(s->sum));
-	for (size_t i = 0; i < s->n_workers; i++)
+	for (size_t i = 0; i < s->daemon->shared.n_workers; i++)
 		sample_add(&s->sum, &s->looks[i].sample);
 	s->sum_ms = clock_ms();
 	keep_points(s);
@@ -128,7 +127,7 @@ send_look(struct look *look)
 	struct sampler *s = look->sampler;
 
 	look->sent_us = clock_us();
-	if (!worker_send(s->workers[look - s->looks], &look->errand))
+	if (!worker_send(s->daemon->workers[look - s->looks], &look->errand))
 		return;
 	log_error("out of memory for a look at the flows");
 	look->sent_us = 0;
@@ -144,11 +143,9 @@ on_look_done(struct worker_errand *errand)
 	look->sent_us = 0;
 	if (look->wait_us > look->lag_us)
 		look->lag_us = look->wait_us;
-	if (s->stopped)
-		return;
-	if (look->more && look->sample.flows < FLOWS_A_LOOK)
+	if (s->running && look->more && look->sample.flows < FLOWS_A_LOOK)
 		send_look(look);
-	else if (!--s->n_away)
+	else if (!--s->n_away && s->running)
 		finish_look(s);
 }
 
@@ -161,8 +158,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (s->n_away)
 		return; /* a worker is slow: its lag tells */
-	s->n_away = s->n_workers;
-	for (size_t i = 0; i < s->n_workers; i++) {
+	s->n_away = s->daemon->shared.n_workers;
+	for (size_t i = 0; i < s->daemon->shared.n_workers; i++) {
 		struct look *look = &s->looks[i];
 
 		memset(&look->sample, 0, sizeof(look->sample));
@@ -173,16 +170,14 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 struct sampler *
-sampler_new(struct event_base *base, struct worker *const *workers, size_t n)
+sampler_new(const struct daemon *d)
 {
-	struct timeval tv = clock_timeval(SAMPLER_PERIOD_MS);
+	size_t n = d->shared.n_workers;
 	struct sampler *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
-	s->workers = workers;
-	s->n_workers = n;
-	s->started_ms = clock_ms();
+	s->daemon = d;
 	s->looks = calloc(n, sizeof(*s->looks));
 	for (size_t i = 0; s->looks && i < n; i++)
 		s->looks[i] = (struct look){
@@ -190,8 +185,8 @@ sampler_new(struct event_base *base, struct worker *const *workers, size_t n)
 			.sampler = s,
 		};
 	add_series(s, NULL);
-	s->timer = event_new(base, -1, EV_PERSIST, on_timer, s);
-	if (s->looks && s->n_series && s->timer && !event_add(s->timer, &tv))
+	s->timer = event_new(d->base, -1, EV_PERSIST, on_timer, s);
+	if (s->looks && s->n_series && s->timer)
 		return s;
 	sampler_free(s);
 	errno = ENOMEM;
@@ -199,10 +194,17 @@ sampler_new(struct event_base *base, struct worker *const *workers, size_t n)
 }
 
 void
-sampler_stop(struct sampler *s)
+sampler_run(struct sampler *s, bool on)
 {
-	s->stopped = true;
-	event_del(s->timer);
+	struct timeval tv = clock_timeval(SAMPLER_PERIOD_MS);
+
+	if (on && !s->running) {
+		s->started_ms = clock_ms();
+		event_add(s->timer, &tv);
+	} else if (!on) {
+		event_del(s->timer);
+	}
+	s->running = on;
 }
 
 void

@@ -15,9 +15,8 @@
 #define SAMPLER_PERIOD_MS 2000
 #define SAMPLER_POINTS 150 /* five minutes */
 
-struct event_base;
+struct daemon;
 struct sampler;
-struct worker;
 
 /* One look; what was not measured is NAN. */
 struct sampler_point {
@@ -32,13 +31,17 @@ struct sampler_series {
 	struct sampler_point points[SAMPLER_POINTS];
 };
 
-/* Begins to look at what N WORKERS carry. NULL with errno. */
-struct sampler *sampler_new(
-    struct event_base *base, struct worker *const *workers, size_t n);
+/* For D's workers, which need not be there yet. NULL with errno. */
+struct sampler *sampler_new(const struct daemon *d);
 
-/* No more looks; sampler_free may come only after the workers' end. */
-void sampler_stop(struct sampler *s);
-void sampler_free(struct sampler *s); /* NULL is allowed */
+/* Begins to look, or leaves off. */
+void sampler_run(struct sampler *s, bool on);
+
+/*
+ * When it does not run, the workers are gone and main's mailbox is empty,
+ * so that no look is under way. NULL is allowed.
+ */
+void sampler_free(struct sampler *s);
 
 /* The last look that is complete, and its age; all zero before that. */
 const struct sample *sampler_last(const struct sampler *s, int64_t *age_ms);

@@ -19,6 +19,7 @@ struct event;
 struct event_base;
 struct localaddr_watch;
 struct mailbox;
+struct web;
 
 enum state_signal { ON_HUP, ON_TERM, ON_INT, ON_USR1, SIGNALS };
 
@@ -37,8 +38,9 @@ struct daemon {
 	_Atomic int64_t live_total;
 	struct control_socket socket;
 	struct console *console; /* NULL: no control socket */
-	int64_t started_ms;	 /* clock_ms */
-	int64_t loaded_at;	 /* when conf came: seconds since 1970 */
+	struct web *web;
+	int64_t started_ms; /* clock_ms */
+	int64_t loaded_at;  /* when conf came: seconds since 1970 */
 	uint64_t reloads_good, reloads_refused;
 	size_t n_adopting; /* workers that have yet to take a conf over */
 	size_t n_drained;  /* those without a flow, in the drain */

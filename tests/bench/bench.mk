@@ -47,4 +47,4 @@ bench-quick: unatatp $(EXTRA_PROGRAMS)
 	$(BENCH) --quick
 
 .PHONY: bench bench-quick
-CLEANFILES = $(EXTRA_PROGRAMS)
+CLEANFILES += $(EXTRA_PROGRAMS)

@@ -1,0 +1,334 @@
+#include "daemon/status.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "config.h"
+#include "daemon/page.h"
+#include "daemon/sampler.h"
+#include "daemon/signals.h"
+#include "daemon/state.h"
+
+/* More than that no page shows, and no browser wants every two seconds. */
+#define POLICIES_MAX 256
+
+/* Six digits do for what was measured. */
+#define TEXT_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))
+
+static const struct sample_policy unseen;
+
+/* --- parts of the answer --------------------------------------------- */
+
+static json_t *
+number(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+/* What was not measured is null. */
+static json_t *
+measured(double value)
+{
+	return isnan(value) ? json_null() : json_real(value);
+}
+
+static double
+quotient(uint64_t sum, uint64_t n)
+{
+	return n ? (double)sum / (double)n : NAN;
+}
+
+static json_t *
+algorithms(const struct sample_leg *leg)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < SAMPLE_ALGORITHMS; i++)
+		if (leg->algorithms[i].legs)
+			json_object_set_new(object, leg->algorithms[i].name,
+			    number(leg->algorithms[i].legs));
+	return object;
+}
+
+static json_t *
+policy_leg(const struct sample_leg *leg)
+{
+	return json_pack("{s:o, s:o, s:o}", "cc", algorithms(leg), "rtt_us",
+	    measured(quotient(leg->rtt_us, leg->measured)), "retrans",
+	    measured(quotient(leg->retransmits, leg->segments)));
+}
+
+static json_t *
+flow_leg(const struct sample_flow *flow, enum relay_side side)
+{
+	const char *cc = flow->legs[side].cc;
+
+	return json_pack("{s:s, s:I, s:I}", "cc", *cc ? cc : "-", "rtt_us",
+	    (json_int_t)flow->legs[side].rtt_us, "retrans",
+	    (json_int_t)flow->legs[side].retransmits);
+}
+
+/* The words of `show flows --json`, and rates in bits a second. */
+static json_t *
+busy_flow(const struct sample_flow *flow)
+{
+	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
+
+	return json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s,"
+			 " s:o, s:o}",
+	    "id", (json_int_t)flow->id, "policy", flow->policy, "src",
+	    addr_format(&flow->src, src), "dst", addr_format(&flow->dst, dst),
+	    "up", (json_int_t)flow->bytes[RELAY_UP], "down",
+	    (json_int_t)flow->bytes[RELAY_DOWN], "up_rate",
+	    (json_int_t)flow->rates[RELAY_UP], "down_rate",
+	    (json_int_t)flow->rates[RELAY_DOWN], "ms", (json_int_t)flow->ms,
+	    "engine", flow->engine, "client", flow_leg(flow, RELAY_CLIENT),
+	    "server", flow_leg(flow, RELAY_SERVER));
+}
+
+static json_t *
+busiest(const struct sample *sample)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < sample->n_busiest; i++)
+		json_array_append_new(array, busy_flow(&sample->busiest[i]));
+	return array;
+}
+
+/* A column of a series: one number or null for each point. */
+static void
+add_column(json_t *object, const char *name, const struct sampler *sampler,
+    const struct sampler_series *series, size_t offset)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; series && i < SAMPLER_POINTS; i++) {
+		const struct sampler_point *p =
+		    sampler_point(sampler, series, i);
+		float value;
+
+		if (!p->ms)
+			continue;
+		memcpy(&value, (const char *)p + offset, sizeof(value));
+		json_array_append_new(array, measured(value));
+	}
+	json_object_set_new(object, name, array);
+}
+
+static void
+add_ages(json_t *object, const struct sampler *sampler,
+    const struct sampler_series *series)
+{
+	json_t *array = json_array();
+	int64_t now = clock_ms();
+
+	for (size_t i = 0; series && i < SAMPLER_POINTS; i++) {
+		int64_t ms = sampler_point(sampler, series, i)->ms;
+
+		if (ms)
+			json_array_append_new(array, json_integer(now - ms));
+	}
+	json_object_set_new(object, "ago_ms", array);
+}
+
+#define FIELD(field, i) \
+	(offsetof(struct sampler_point, field) + (i) * sizeof(float))
+
+/* The last minutes of POLICY, NULL for all. */
+static json_t *
+minutes(const struct sampler *sampler, const char *policy)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} columns[] = {
+		{ "up", FIELD(rates, RELAY_UP) },
+		{ "down", FIELD(rates, RELAY_DOWN) },
+		{ "client_rtt_us", FIELD(rtt_us, RELAY_CLIENT) },
+		{ "server_rtt_us", FIELD(rtt_us, RELAY_SERVER) },
+		{ "client_retrans", FIELD(retrans, RELAY_CLIENT) },
+		{ "server_retrans", FIELD(retrans, RELAY_SERVER) },
+	};
+	const struct sampler_series *series = sampler_series(sampler, policy);
+	json_t *object = json_pack("{s:s?, s:i}", "policy", policy, "span_ms",
+	    SAMPLER_POINTS * SAMPLER_PERIOD_MS);
+
+	add_ages(object, sampler, series);
+	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++)
+		add_column(object, columns[i].name, sampler, series,
+		    columns[i].offset);
+	return object;
+}
+
+/* --- the answer ---------------------------------------------------------- */
+
+static const struct sample_policy *
+find_sample(const struct sample *sample, const char *name)
+{
+	for (size_t i = 0; i < sample->n_policies; i++)
+		if (sample->policies[i].name == name)
+			return &sample->policies[i];
+	return &unseen;
+}
+
+static json_t *
+policy_object(const char *name, const struct sample *sample)
+{
+	const struct sample_policy *p = find_sample(sample, name);
+
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name",
+	    name, "flows_active", (json_int_t)p->flows, "up_rate",
+	    (json_int_t)p->rates[RELAY_UP], "down_rate",
+	    (json_int_t)p->rates[RELAY_DOWN], "congestion_refused",
+	    (json_int_t)0, "endings", json_object(), "client",
+	    policy_leg(&p->legs[RELAY_CLIENT]), "server",
+	    policy_leg(&p->legs[RELAY_SERVER]));
+}
+
+static json_t *
+policies(const struct conf *conf, const struct sample *sample)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i <= conf->n_policies && i < POLICIES_MAX; i++) {
+		const struct policy *p =
+		    i < conf->n_policies ? &conf->policies[i] : &conf->fallback;
+
+		json_array_append_new(array, policy_object(p->name, sample));
+	}
+	return array;
+}
+
+/* The longest that any worker kept a message waiting. */
+static int64_t
+lag_us(const struct daemon *d, const struct sampler *sampler)
+{
+	int64_t longest = 0;
+
+	for (size_t i = 0; i < d->shared.n_workers; i++) {
+		int64_t lag = sampler_lag_us(sampler, i);
+
+		if (lag > longest)
+			longest = lag;
+	}
+	return longest;
+}
+
+static json_t *
+answer(
+    const struct daemon *d, const struct sampler *sampler, const char *policy)
+{
+	struct stats sum = { 0 };
+	int64_t age_ms;
+	const struct sample *sample = sampler_last(sampler, &age_ms);
+
+	signals_sum_stats(d, &sum);
+	return json_pack("{s:s, s:i, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I,"
+			 " s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+	    "version", PACKAGE_VERSION, "pid", (int)getpid(), "uptime_ms",
+	    (json_int_t)(clock_ms() - d->started_ms), "workers",
+	    (json_int_t)d->shared.n_workers, "draining", (int)d->draining,
+	    "flows_active", (json_int_t)d->live_total, "flows_opened",
+	    (json_int_t)sum.flows_opened, "congestion_refused",
+	    (json_int_t)sum.congestion_refused, "reloads_good",
+	    (json_int_t)d->reloads_good, "reloads_refused",
+	    (json_int_t)d->reloads_refused, "up_rate",
+	    (json_int_t)sample->all.rates[RELAY_UP], "down_rate",
+	    (json_int_t)sample->all.rates[RELAY_DOWN], "loop_lag_us",
+	    (json_int_t)lag_us(d, sampler), "sample_age_ms", (json_int_t)age_ms,
+	    "flows_sampled", (json_int_t)sample->flows, "policies",
+	    policies(d->conf, sample), "series", minutes(sampler, policy),
+	    "busiest", busiest(sample));
+}
+
+/* The interned name of the policy that REQUEST asks for, or NULL. */
+static const char *
+asked_policy(const struct daemon *d, struct evhttp_request *request)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
+	const char *wanted, *found = NULL;
+	struct evkeyvalq list;
+
+	if (!query || evhttp_parse_query_str(query, &list))
+		return NULL;
+	wanted = evhttp_find_header(&list, "policy");
+	for (size_t i = 0; wanted && i <= d->conf->n_policies; i++) {
+		const struct policy *p = i < d->conf->n_policies
+		    ? &d->conf->policies[i]
+		    : &d->conf->fallback;
+
+		if (!strcmp(p->name, wanted))
+			found = p->name;
+	}
+	evhttp_clear_headers(&list);
+	return found;
+}
+
+int
+status_write(const struct daemon *d, const struct sampler *sampler,
+    struct evhttp_request *request, struct evbuffer *out)
+{
+	json_t *object = answer(d, sampler, asked_policy(d, request));
+	char *text = object ? json_dumps(object, TEXT_FLAGS) : NULL;
+	int err = -ENOMEM;
+
+	if (text && !evbuffer_add(out, text, strlen(text)))
+		err = 0;
+	free(text);
+	json_decref(object);
+	return err;
+}
+
+/* --- the page -------------------------------------------------------------- */
+
+#define NONCE_BYTES 16
+
+static int
+make_nonce(char text[2 * NONCE_BYTES + 1])
+{
+	unsigned char bytes[NONCE_BYTES];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return -EIO;
+	for (size_t i = 0; i < NONCE_BYTES; i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
+}
+
+int
+status_write_page(struct evhttp_request *request, struct evbuffer *out)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+	char nonce[2 * NONCE_BYTES + 1], policy[256];
+	const char *rest = page_html, *mark;
+	int err = make_nonce(nonce);
+
+	if (err)
+		return err;
+	/* Only its own script and style run, and it asks only us. */
+	snprintf(policy, sizeof(policy),
+	    "default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'; "
+	    "connect-src 'self'; img-src data:; base-uri 'none'; "
+	    "form-action 'none'; frame-ancestors 'none'",
+	    nonce, nonce);
+	evhttp_add_header(headers, "Content-Security-Policy", policy);
+	for (; (mark = strstr(rest, PAGE_NONCE));
+	     rest = mark + strlen(PAGE_NONCE)) {
+		err |= evbuffer_add(out, rest, (size_t)(mark - rest));
+		err |= evbuffer_add(out, nonce, strlen(nonce));
+	}
+	err |= evbuffer_add(out, rest, strlen(rest));
+	return err ? -ENOMEM : 0;
+}
