@@ -225,31 +225,53 @@ lag_us(const struct daemon *d, const struct sampler *sampler)
 	return longest;
 }
 
+static void
+add_figures(json_t *object, const struct daemon *d, const struct stats *sum)
+{
+	const struct {
+		const char *name;
+		int64_t value;
+	} figures[] = {
+		{ "pid", getpid() },
+		{ "uptime_ms", clock_ms() - d->started_ms },
+		{ "workers", (int64_t)d->shared.n_workers },
+		{ "flows_active", d->live_total },
+		{ "flows_opened", (int64_t)sum->flows_opened },
+		{ "congestion_refused", (int64_t)sum->congestion_refused },
+		{ "reloads_good", (int64_t)d->reloads_good },
+		{ "reloads_refused", (int64_t)d->reloads_refused },
+	};
+
+	json_object_set_new(object, "version", json_string(PACKAGE_VERSION));
+	json_object_set_new(object, "draining", json_boolean(d->draining));
+	for (size_t i = 0; i < sizeof(figures) / sizeof(*figures); i++)
+		json_object_set_new(
+		    object, figures[i].name, json_integer(figures[i].value));
+}
+
 static json_t *
 answer(
     const struct daemon *d, const struct sampler *sampler, const char *policy)
 {
+	json_t *object = json_object();
 	struct stats sum = { 0 };
 	int64_t age_ms;
 	const struct sample *sample = sampler_last(sampler, &age_ms);
 
 	signals_sum_stats(d, &sum);
-	return json_pack("{s:s, s:i, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I,"
-			 " s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
-	    "version", PACKAGE_VERSION, "pid", (int)getpid(), "uptime_ms",
-	    (json_int_t)(clock_ms() - d->started_ms), "workers",
-	    (json_int_t)d->shared.n_workers, "draining", (int)d->draining,
-	    "flows_active", (json_int_t)d->live_total, "flows_opened",
-	    (json_int_t)sum.flows_opened, "congestion_refused",
-	    (json_int_t)sum.congestion_refused, "reloads_good",
-	    (json_int_t)d->reloads_good, "reloads_refused",
-	    (json_int_t)d->reloads_refused, "up_rate",
-	    (json_int_t)sample->all.rates[RELAY_UP], "down_rate",
-	    (json_int_t)sample->all.rates[RELAY_DOWN], "loop_lag_us",
-	    (json_int_t)lag_us(d, sampler), "sample_age_ms", (json_int_t)age_ms,
-	    "flows_sampled", (json_int_t)sample->flows, "policies",
-	    policies(d->conf, sample), "series", minutes(sampler, policy),
-	    "busiest", busiest(sample));
+	add_figures(object, d, &sum);
+	json_object_set_new(
+	    object, "up_rate", number(sample->all.rates[RELAY_UP]));
+	json_object_set_new(
+	    object, "down_rate", number(sample->all.rates[RELAY_DOWN]));
+	json_object_set_new(
+	    object, "loop_lag_us", json_integer(lag_us(d, sampler)));
+	json_object_set_new(object, "sample_age_ms", json_integer(age_ms));
+	json_object_set_new(object, "flows_sampled", number(sample->flows));
+	json_object_set_new(object, "policies", policies(d->conf, sample));
+	json_object_set_new(object, "series", minutes(sampler, policy));
+	json_object_set_new(object, "busiest", busiest(sample));
+	return object;
 }
 
 /* The interned name of the policy that REQUEST asks for, or NULL. */
