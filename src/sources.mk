@@ -29,10 +29,14 @@ libunatatp_a_SOURCES = \
 	src/conf/value.c src/conf/value.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
+	src/flow/flow_count.c src/flow/flow_count.h \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
+	src/flow/flow_view.c src/flow/flow_view.h \
+	src/flow/histogram.c src/flow/histogram.h \
 	src/flow/listener.c src/flow/listener.h \
 	src/flow/pipe_pool.c src/flow/pipe_pool.h \
+	src/flow/policy_stats.c src/flow/policy_stats.h \
 	src/flow/relay.c src/flow/relay.h \
 	src/flow/relay_buffer.c \
 	src/flow/relay_splice.c \
@@ -41,6 +45,7 @@ libunatatp_a_SOURCES = \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \
 	src/daemon/console.c src/daemon/console.h \
+	src/daemon/console_flows.c \
 	src/daemon/console_show.c \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_socket.c src/daemon/control_socket.h \
@@ -65,6 +70,7 @@ libunatatp_a_SOURCES = \
 	src/cmd/help.c src/cmd/help.h \
 	src/cmd/run.c \
 	src/cmd/show.c \
+	src/cmd/show_flow.c src/cmd/show_flow.h \
 	src/cmd/tell.c
 
 # The status page, as bytes in C.

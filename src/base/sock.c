@@ -231,6 +231,16 @@ sock_unacked(int fd)
 	return (size_t)bytes;
 }
 
+size_t
+sock_unread(int fd)
+{
+	int bytes = 0;
+
+	if (ioctl(fd, SIOCINQ, &bytes) || bytes < 0)
+		return 0;
+	return (size_t)bytes;
+}
+
 void
 sock_shut_write(int fd)
 {
@@ -255,10 +265,24 @@ sock_info(int fd, struct sock_info *info)
 	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &t, &len);
 	*info = (struct sock_info){
 		.rtt_us = t.tcpi_rtt,
+		.rttvar_us = t.tcpi_rttvar,
+		/* All ones until it is measured. */
+		.min_rtt_us = t.tcpi_min_rtt == UINT32_MAX ? 0 : t.tcpi_min_rtt,
 		.rto_us = t.tcpi_rto,
+		.cwnd = t.tcpi_snd_cwnd,
+		.mss = t.tcpi_snd_mss,
 		.segments = t.tcpi_data_segs_out,
 		.retransmits = t.tcpi_total_retrans,
-		.in_flight = t.tcpi_unacked > 0,
+		.unacked = t.tcpi_unacked,
+		.unsent = t.tcpi_notsent_bytes,
+		.window = t.tcpi_snd_wnd,
+		.has_window = len >= offsetof(struct tcp_info, tcpi_snd_wnd) +
+			sizeof(t.tcpi_snd_wnd),
+		.app_limited = t.tcpi_delivery_rate_app_limited,
+		.delivery_rate = 8 * t.tcpi_delivery_rate,
+		.busy_us = t.tcpi_busy_time,
+		.rwnd_limited_us = t.tcpi_rwnd_limited,
+		.sndbuf_limited_us = t.tcpi_sndbuf_limited,
 	};
 }
 

@@ -118,16 +118,27 @@ void sock_shut_write(int fd);
 /* Closes with RST, whatever waits in either direction: SO_LINGER 0. */
 void sock_reset(int fd);
 
+/* Of TCP_INFO, tcp(7); times in microseconds, counts of segments. */
 struct sock_info {
-	uint32_t rtt_us;
+	uint32_t rtt_us, rttvar_us, min_rtt_us;
 	uint32_t rto_us;
-	uint32_t segments;    /* with data, sent in all */
-	uint32_t retransmits; /* of them: those sent again */
-	bool in_flight;	      /* sent and not acknowledged */
+	uint32_t cwnd, mss;	/* the congestion window, in segments of MSS */
+	uint32_t segments;	/* with data, sent in all */
+	uint32_t retransmits;	/* of them: those sent again */
+	uint32_t unacked;	/* sent, not yet acknowledged */
+	uint32_t unsent;	/* bytes that the kernel has yet to send */
+	uint32_t window;	/* bytes that the peer has offered */
+	bool has_window;	/* the kernel tells: since Linux 5.4 */
+	bool app_limited;	/* the rate was held down by its sender */
+	uint64_t delivery_rate; /* bits a second */
+	uint64_t busy_us, rwnd_limited_us, sndbuf_limited_us;
 };
 
 /* All zero when the kernel does not say. */
 void sock_info(int fd, struct sock_info *info);
+
+/* Bytes that wait to be read: SIOCINQ, tcp(7). */
+size_t sock_unread(int fd);
 
 /* A route socket that reads ready when an address comes or goes. */
 int sock_address_watch(void);

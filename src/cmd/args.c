@@ -120,6 +120,51 @@ take_bind_ipv6(struct args *args, char *value)
 	return prefix_parse(&p, value) == PREFIX_OK && p.family == AF_INET6;
 }
 
+/* The daemon looks at VALUE; here it is one word, and given once. */
+static bool
+wish(struct args *args, const char *key, const char *value)
+{
+	if (!*value || strpbrk(value, " \t\r\n") ||
+	    args->n_wishes == ARGS_WISHES)
+		return false;
+	for (size_t i = 0; i < args->n_wishes; i++)
+		if (!strcmp(args->wishes[i].key, key))
+			return false;
+	args->wishes[args->n_wishes].key = key;
+	args->wishes[args->n_wishes++].value = value;
+	return true;
+}
+
+static bool
+take_policy(struct args *args, char *value)
+{
+	return wish(args, "policy", value);
+}
+
+static bool
+take_src(struct args *args, char *value)
+{
+	return wish(args, "src", value);
+}
+
+static bool
+take_dst(struct args *args, char *value)
+{
+	return wish(args, "dst", value);
+}
+
+static bool
+take_sort(struct args *args, char *value)
+{
+	return wish(args, "sort", value);
+}
+
+static bool
+take_limit(struct args *args, char *value)
+{
+	return wish(args, "limit", value);
+}
+
 static bool
 take_help(struct args *args, char *value)
 {
@@ -159,6 +204,16 @@ const struct args_row args_rows[] = {
 	    "the daemon's socket, in place of the file's control.path" },
 	{ ARGS_JSON, '\0', "json", ARGS_NOTHING, NULL, take_json,
 	    "print JSON, one object a line" },
+	{ ARGS_FILTER, '\0', "policy", ARGS_NAME, "policy", take_policy,
+	    "flows of this policy only" },
+	{ ARGS_FILTER, '\0', "src", ARGS_PREFIX, "prefix", take_src,
+	    "flows of clients in this prefix only" },
+	{ ARGS_FILTER, '\0', "dst", ARGS_PREFIX, "prefix", take_dst,
+	    "flows to servers in this prefix only" },
+	{ ARGS_FILTER, '\0', "sort", ARGS_NAME, "order", take_sort,
+	    "the first by rate, age or retrans" },
+	{ ARGS_FILTER, '\0', "limit", ARGS_NUMBER, "limit", take_limit,
+	    "so many at most" },
 	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
 	    "print this and exit" },
 	{ 0, 'V', "version", ARGS_NOTHING, NULL, take_version,

@@ -12,11 +12,18 @@
 
 struct command;
 
+/* What may stand after `show flows` as options: KEY=VALUE of the request. */
+#define ARGS_WISHES 8
+
 struct args {
 	const char *path; /* the file; NULL: the built-in configuration */
 	struct conf_override over;
 	bool background, check, print, json;
-	const char *socket;  /* of the daemon to speak to; NULL: the file's */
+	const char *socket; /* of the daemon to speak to; NULL: the file's */
+	struct {
+		const char *key, *value;
+	} wishes[ARGS_WISHES];
+	size_t n_wishes;
 	const char *verb;    /* one of the command's verbs; NULL: it has none */
 	const char *operand; /* likewise */
 };
@@ -34,6 +41,7 @@ enum args_option {
 	ARGS_BIND_IPV6 = 1 << 8,
 	ARGS_SOCKET = 1 << 9,
 	ARGS_JSON = 1 << 10,
+	ARGS_FILTER = 1 << 11,
 };
 
 /* What stands after an option, for help and completion. */
@@ -43,6 +51,8 @@ enum args_value {
 	ARGS_ALGORITHM,
 	ARGS_NUMBER,
 	ARGS_ADDRESS,
+	ARGS_NAME,
+	ARGS_PREFIX,
 };
 
 struct args_row {

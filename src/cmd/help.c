@@ -13,6 +13,8 @@ static const char *const values[] = {
 	[ARGS_ALGORITHM] = "ALGO",
 	[ARGS_NUMBER] = "N",
 	[ARGS_ADDRESS] = "ADDRESS",
+	[ARGS_NAME] = "NAME",
+	[ARGS_PREFIX] = "PREFIX",
 };
 
 const char *

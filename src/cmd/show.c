@@ -5,6 +5,7 @@
 
 #include "cmd/ask.h"
 #include "cmd/command.h"
+#include "cmd/show_flow.h"
 
 static void
 print_json(const char *text, const json_t *object)
@@ -83,6 +84,7 @@ static const struct {
 	const char *verb;
 	ask_line_fn *print;
 } views[] = {
+	{ "flows", show_flow },
 	{ "stats", print_stats },
 	{ "config", print_config },
 };
@@ -90,11 +92,18 @@ static const struct {
 int
 cmd_show(const struct args *args)
 {
-	char request[64];
-	size_t i = 0;
+	char request[1024];
+	size_t i = 0, n;
 
 	while (strcmp(views[i].verb, args->verb))
 		i++;
-	snprintf(request, sizeof(request), "show %s", args->verb);
+	n = (size_t)snprintf(request, sizeof(request), "show %s", args->verb);
+	for (size_t j = 0; j < args->n_wishes && n < sizeof(request); j++)
+		n += (size_t)snprintf(request + n, sizeof(request) - n,
+		    " %s=%s", args->wishes[j].key, args->wishes[j].value);
+	if (n >= sizeof(request)) {
+		fprintf(stderr, "unatatp: the options are too long\n");
+		return COMMAND_USAGE;
+	}
 	return ask(args, request, args->json ? print_json : views[i].print);
 }

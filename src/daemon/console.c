@@ -250,6 +250,8 @@ static const struct row {
 } rows[] = {
 	{ "version", show_version, 0, false, "" },
 	{ "show stats", console_show_stats, 0, false, "" },
+	{ "show flows", console_show_flows, 0, false,
+	    "policy src dst sort limit" },
 	{ "show config", console_show_config, 0, false, "" },
 	{ "reload", reload, 0, true, "" },
 	{ "drain", drain, 0, true, "" },

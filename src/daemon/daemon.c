@@ -18,6 +18,7 @@
 #include "daemon/listen.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
+#include "daemon/sampler.h"
 #include "daemon/signals.h"
 #include "daemon/state.h"
 #include "daemon/web.h"
@@ -128,7 +129,8 @@ start_console(struct daemon *d)
 static enum daemon_result
 open_windows(struct daemon *d)
 {
-	d->web = web_new(d);
+	d->sampler = sampler_new(d);
+	d->web = d->sampler ? web_new(d) : NULL;
 	if (!d->web) {
 		log_error("cannot prepare the metrics: %s", strerror(errno));
 		return DAEMON_FAILED;
@@ -181,8 +183,10 @@ static void
 finish(struct daemon *d)
 {
 	console_free(d->console);
+	d->console = NULL;
 	control_socket_close(&d->socket);
-	web_stop(d->web);
+	web_free(d->web);
+	sampler_stop(d->sampler);
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);
@@ -191,7 +195,7 @@ finish(struct daemon *d)
 		event_free(d->reload);
 	localaddr_watch_free(d->watch);
 	mailbox_free(d->mailbox);
-	web_free(d->web);
+	sampler_free(d->sampler);
 	if (d->base)
 		event_base_free(d->base);
 	conf_unref(d->conf);

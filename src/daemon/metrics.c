@@ -17,7 +17,6 @@
 /* One answer to Prometheus while it is written. */
 struct scrape {
 	const struct daemon *d;
-	const struct sampler *sampler;
 	const struct sample *sample;
 	struct stats stats; /* the sum of all workers */
 	struct evbuffer *out;
@@ -136,7 +135,7 @@ write_loop_lag(struct scrape *s)
 {
 	for (size_t i = 0; i < s->d->shared.n_workers; i++)
 		print(s, "%s{worker=\"%zu\"} %.6f\n", s->name, i,
-		    (double)sampler_lag_us(s->sampler, i) / 1e6);
+		    (double)sampler_lag_us(s->d->sampler, i) / 1e6);
 }
 
 static const char *const leg_words[] = { "client", "server" };
@@ -217,13 +216,12 @@ static const struct {
 /* clang-format on */
 
 int
-metrics_write(
-    const struct daemon *d, const struct sampler *sampler, struct evbuffer *out)
+metrics_write(const struct daemon *d, struct evbuffer *out)
 {
-	struct scrape s = { .d = d, .sampler = sampler, .out = out };
+	struct scrape s = { .d = d, .out = out };
 	int64_t age_ms;
 
-	s.sample = sampler_last(sampler, &age_ms);
+	s.sample = sampler_last(d->sampler, &age_ms);
 	signals_sum_stats(d, &s.stats);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		s.name = rows[i].name;

@@ -8,12 +8,10 @@
 
 struct daemon;
 struct evbuffer;
-struct sampler;
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /* Adds all metrics to OUT. 0 or -errno. */
-int metrics_write(const struct daemon *d, const struct sampler *sampler,
-    struct evbuffer *out);
+int metrics_write(const struct daemon *d, struct evbuffer *out);
 
 #endif

@@ -7,22 +7,21 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "daemon/state.h"
 
-/* A tenth of a millisecond or so of a worker's time. */
-#define FLOWS_AT_A_TIME 16
-/* Of a worker, in one look: a second's worth at most. */
-#define FLOWS_A_LOOK 20000
+/* Of one worker in one look: so many are measured, so many seen at all. */
+#define MEASURED_A_LOOK 1024
+#define FLOWS_A_LOOK 500000
 
 /* The look at one worker's flows: sent there again until it is through. */
 struct look {
 	struct worker_errand errand; /* first: an errand is its look */
 	struct sampler *sampler;
 	struct sample sample;
+	struct flow_cursor cursor;
 	int64_t sent_us; /* clock_us; 0: it is at home */
 	int64_t wait_us, lag_us;
-	bool anew, more;
+	bool unsent;
 };
 
 struct sampler {
@@ -33,9 +32,10 @@ struct sampler {
 	struct sample sum;	    /* of the last complete look */
 	int64_t sum_ms, started_ms; /* clock_ms */
 	size_t next;		    /* place of the next point */
+	unsigned turn;
 	struct sampler_series *series[1 + SAMPLE_POLICIES]; /* [0]: all */
 	size_t n_series;
-	bool running;
+	bool stopped;
 };
 
 static float
@@ -113,25 +113,22 @@ static void
 on_look(struct worker_errand *errand, struct flow_set *flows)
 {
 	struct look *look = (struct look *)errand;
-	size_t left = FLOWS_A_LOOK - look->sample.flows;
 
 	look->wait_us = clock_us() - look->sent_us;
-	look->more = sample_take(&look->sample, flows,
-	    left < FLOWS_AT_A_TIME ? left : FLOWS_AT_A_TIME, look->anew);
-	look->anew = false;
+	sample_take(&look->sample, flows, &look->cursor);
+	if (look->sample.flows > FLOWS_A_LOOK)
+		flow_look_leave(&look->cursor);
 }
 
+/* What a want of memory kept at home goes with the next timer. */
 static void
 send_look(struct look *look)
 {
-	struct sampler *s = look->sampler;
+	const struct sampler *s = look->sampler;
+	struct worker *worker = s->daemon->workers[look - s->looks];
 
 	look->sent_us = clock_us();
-	if (!worker_send(s->daemon->workers[look - s->looks], &look->errand))
-		return;
-	log_error("out of memory for a look at the flows");
-	look->sent_us = 0;
-	s->n_away--;
+	look->unsent = worker_send(worker, &look->errand);
 }
 
 static void
@@ -143,41 +140,59 @@ on_look_done(struct worker_errand *errand)
 	look->sent_us = 0;
 	if (look->wait_us > look->lag_us)
 		look->lag_us = look->wait_us;
-	if (s->running && look->more && look->sample.flows < FLOWS_A_LOOK)
+	if (s->stopped)
+		return;
+	if (!look->cursor.done)
 		send_look(look);
-	else if (!--s->n_away && s->running)
+	else if (!--s->n_away)
 		finish_look(s);
+}
+
+static void
+begin_look(struct look *look)
+{
+	unsigned turn = look->sampler->turn;
+	unsigned stride = 1 + (unsigned)(look->sample.moving / MEASURED_A_LOOK);
+
+	memset(&look->sample, 0, sizeof(look->sample));
+	look->sample.stride = stride;
+	look->sample.phase = turn % stride;
+	look->cursor = (struct flow_cursor){ 0 };
+	look->lag_us = 0;
+	send_look(look);
 }
 
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct sampler *s = arg;
+	size_t n = s->daemon->shared.n_workers;
+	bool anew = !s->n_away; /* else a worker is slow: its lag tells */
 
 	(void)fd;
 	(void)what;
-	if (s->n_away)
-		return; /* a worker is slow: its lag tells */
-	s->n_away = s->daemon->shared.n_workers;
-	for (size_t i = 0; i < s->daemon->shared.n_workers; i++) {
-		struct look *look = &s->looks[i];
-
-		memset(&look->sample, 0, sizeof(look->sample));
-		look->lag_us = 0;
-		look->anew = true;
-		send_look(look);
+	if (anew) {
+		s->n_away = n;
+		s->turn++;
 	}
+	for (size_t i = 0; i < n; i++)
+		if (anew)
+			begin_look(&s->looks[i]);
+		else if (s->looks[i].unsent)
+			send_look(&s->looks[i]);
 }
 
 struct sampler *
 sampler_new(const struct daemon *d)
 {
+	struct timeval tv = clock_timeval(SAMPLER_PERIOD_MS);
 	size_t n = d->shared.n_workers;
 	struct sampler *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
 	s->daemon = d;
+	s->started_ms = clock_ms();
 	s->looks = calloc(n, sizeof(*s->looks));
 	for (size_t i = 0; s->looks && i < n; i++)
 		s->looks[i] = (struct look){
@@ -186,7 +201,7 @@ sampler_new(const struct daemon *d)
 		};
 	add_series(s, NULL);
 	s->timer = event_new(d->base, -1, EV_PERSIST, on_timer, s);
-	if (s->looks && s->n_series && s->timer)
+	if (s->looks && s->n_series && s->timer && !event_add(s->timer, &tv))
 		return s;
 	sampler_free(s);
 	errno = ENOMEM;
@@ -194,17 +209,12 @@ sampler_new(const struct daemon *d)
 }
 
 void
-sampler_run(struct sampler *s, bool on)
+sampler_stop(struct sampler *s)
 {
-	struct timeval tv = clock_timeval(SAMPLER_PERIOD_MS);
-
-	if (on && !s->running) {
-		s->started_ms = clock_ms();
-		event_add(s->timer, &tv);
-	} else if (!on) {
-		event_del(s->timer);
-	}
-	s->running = on;
+	if (!s)
+		return;
+	s->stopped = true;
+	event_del(s->timer);
 }
 
 void

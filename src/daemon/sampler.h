@@ -1,5 +1,5 @@
 /*
- * sampler: looks at the live flows every two seconds, a few at a time so
+ * sampler: looks at the live flows every second, a few at a time so
  * that no worker pauses for it, and keeps what it saw for five minutes, by
  * policy. How long a worker lets it wait is the lag of that worker's loop.
  * Main's thread owns it and may read it at any time.
@@ -12,8 +12,8 @@
 
 #include "flow/sample.h"
 
-#define SAMPLER_PERIOD_MS 2000
-#define SAMPLER_POINTS 150 /* five minutes */
+#define SAMPLER_PERIOD_MS 1000
+#define SAMPLER_POINTS 300 /* five minutes */
 
 struct daemon;
 struct sampler;
@@ -31,15 +31,15 @@ struct sampler_series {
 	struct sampler_point points[SAMPLER_POINTS];
 };
 
-/* For D's workers, which need not be there yet. NULL with errno. */
+/* Looks at D's workers as soon as its loop turns. NULL with errno. */
 struct sampler *sampler_new(const struct daemon *d);
 
-/* Begins to look, or leaves off. */
-void sampler_run(struct sampler *s, bool on);
+/* Sends no more looks. NULL is allowed. */
+void sampler_stop(struct sampler *s);
 
 /*
- * When it does not run, the workers are gone and main's mailbox is empty,
- * so that no look is under way. NULL is allowed.
+ * After sampler_stop, once the workers are gone and main's mailbox is
+ * empty: no look is under way. NULL is allowed.
  */
 void sampler_free(struct sampler *s);
 

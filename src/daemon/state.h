@@ -19,6 +19,7 @@ struct event;
 struct event_base;
 struct localaddr_watch;
 struct mailbox;
+struct sampler;
 struct web;
 
 enum state_signal { ON_HUP, ON_TERM, ON_INT, ON_USR1, SIGNALS };
@@ -38,6 +39,7 @@ struct daemon {
 	_Atomic int64_t live_total;
 	struct control_socket socket;
 	struct console *console; /* NULL: no control socket */
+	struct sampler *sampler;
 	struct web *web;
 	int64_t started_ms; /* clock_ms */
 	int64_t loaded_at;  /* when conf came: seconds since 1970 */

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "config.h"
+#include "daemon/console.h"
 #include "daemon/page.h"
 #include "daemon/sampler.h"
 #include "daemon/signals.h"
@@ -69,40 +70,13 @@ policy_leg(const struct sample_leg *leg)
 }
 
 static json_t *
-flow_leg(const struct sample_flow *flow, enum relay_side side)
-{
-	const char *cc = flow->legs[side].cc;
-
-	return json_pack("{s:s, s:I, s:I}", "cc", *cc ? cc : "-", "rtt_us",
-	    (json_int_t)flow->legs[side].rtt_us, "retrans",
-	    (json_int_t)flow->legs[side].retransmits);
-}
-
-/* The words of `show flows --json`, and rates in bits a second. */
-static json_t *
-busy_flow(const struct sample_flow *flow)
-{
-	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
-
-	return json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s,"
-			 " s:o, s:o}",
-	    "id", (json_int_t)flow->id, "policy", flow->policy, "src",
-	    addr_format(&flow->src, src), "dst", addr_format(&flow->dst, dst),
-	    "up", (json_int_t)flow->bytes[RELAY_UP], "down",
-	    (json_int_t)flow->bytes[RELAY_DOWN], "up_rate",
-	    (json_int_t)flow->rates[RELAY_UP], "down_rate",
-	    (json_int_t)flow->rates[RELAY_DOWN], "ms", (json_int_t)flow->ms,
-	    "engine", flow->engine, "client", flow_leg(flow, RELAY_CLIENT),
-	    "server", flow_leg(flow, RELAY_SERVER));
-}
-
-static json_t *
 busiest(const struct sample *sample)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < sample->n_busiest; i++)
-		json_array_append_new(array, busy_flow(&sample->busiest[i]));
+		json_array_append_new(
+		    array, console_flow_json(&sample->busiest[i]));
 	return array;
 }
 
@@ -188,8 +162,8 @@ policy_object(const char *name, const struct sample *sample)
 	const struct sample_policy *p = find_sample(sample, name);
 
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name",
-	    name, "flows_active", (json_int_t)p->flows, "up_rate",
-	    (json_int_t)p->rates[RELAY_UP], "down_rate",
+	    name, "flows_active", (json_int_t)p->flows, "rate_up",
+	    (json_int_t)p->rates[RELAY_UP], "rate_down",
 	    (json_int_t)p->rates[RELAY_DOWN], "congestion_refused",
 	    (json_int_t)0, "endings", json_object(), "client",
 	    policy_leg(&p->legs[RELAY_CLIENT]), "server",
@@ -212,12 +186,12 @@ policies(const struct conf *conf, const struct sample *sample)
 
 /* The longest that any worker kept a message waiting. */
 static int64_t
-lag_us(const struct daemon *d, const struct sampler *sampler)
+lag_us(const struct daemon *d)
 {
 	int64_t longest = 0;
 
 	for (size_t i = 0; i < d->shared.n_workers; i++) {
-		int64_t lag = sampler_lag_us(sampler, i);
+		int64_t lag = sampler_lag_us(d->sampler, i);
 
 		if (lag > longest)
 			longest = lag;
@@ -256,20 +230,19 @@ answer(
 	json_t *object = json_object();
 	struct stats sum = { 0 };
 	int64_t age_ms;
-	const struct sample *sample = sampler_last(sampler, &age_ms);
+	const struct sample *sample = sampler_last(d->sampler, &age_ms);
 
 	signals_sum_stats(d, &sum);
 	add_figures(object, d, &sum);
 	json_object_set_new(
-	    object, "up_rate", number(sample->all.rates[RELAY_UP]));
+	    object, "rate_up", number(sample->all.rates[RELAY_UP]));
 	json_object_set_new(
-	    object, "down_rate", number(sample->all.rates[RELAY_DOWN]));
-	json_object_set_new(
-	    object, "loop_lag_us", json_integer(lag_us(d, sampler)));
+	    object, "rate_down", number(sample->all.rates[RELAY_DOWN]));
+	json_object_set_new(object, "loop_lag_us", json_integer(lag_us(d)));
 	json_object_set_new(object, "sample_age_ms", json_integer(age_ms));
 	json_object_set_new(object, "flows_sampled", number(sample->flows));
 	json_object_set_new(object, "policies", policies(d->conf, sample));
-	json_object_set_new(object, "series", minutes(sampler, policy));
+	json_object_set_new(object, "series", minutes(d->sampler, policy));
 	json_object_set_new(object, "busiest", busiest(sample));
 	return object;
 }
@@ -299,10 +272,10 @@ asked_policy(const struct daemon *d, struct evhttp_request *request)
 }
 
 int
-status_write(const struct daemon *d, const struct sampler *sampler,
-    struct evhttp_request *request, struct evbuffer *out)
+status_write(const struct daemon *d, struct evhttp_request *request,
+    struct evbuffer *out)
 {
-	json_t *object = answer(d, sampler, asked_policy(d, request));
+	json_t *object = answer(d, asked_policy(d, request));
 	char *text = object ? json_dumps(object, TEXT_FLAGS) : NULL;
 	int err = -ENOMEM;
 

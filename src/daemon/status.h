@@ -9,11 +9,10 @@
 struct daemon;
 struct evbuffer;
 struct evhttp_request;
-struct sampler;
 
 /* "?policy=NAME" in REQUEST asks for that policy's minutes. 0 or -errno. */
-int status_write(const struct daemon *d, const struct sampler *sampler,
-    struct evhttp_request *request, struct evbuffer *out);
+int status_write(const struct daemon *d, struct evhttp_request *request,
+    struct evbuffer *out);
 
 /* The page; REQUEST gets its Content-Security-Policy. 0 or -errno. */
 int status_write_page(struct evhttp_request *request, struct evbuffer *out);

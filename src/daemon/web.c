@@ -10,7 +10,6 @@
 #include "daemon/control_socket.h"
 #include "daemon/http.h"
 #include "daemon/metrics.h"
-#include "daemon/sampler.h"
 #include "daemon/state.h"
 #include "daemon/status.h"
 
@@ -24,7 +23,6 @@ struct place {
 
 struct web {
 	struct daemon *daemon;
-	struct sampler *sampler;
 	struct place now, next;
 	bool changes; /* between web_prepare and its end */
 };
@@ -37,7 +35,7 @@ write_metrics(void *arg, struct evhttp_request *request, struct evbuffer *out)
 	const struct web *web = arg;
 
 	(void)request;
-	return metrics_write(web->daemon, web->sampler, out);
+	return metrics_write(web->daemon, out);
 }
 
 static int
@@ -45,7 +43,7 @@ write_status(void *arg, struct evhttp_request *request, struct evbuffer *out)
 {
 	const struct web *web = arg;
 
-	return status_write(web->daemon, web->sampler, request, out);
+	return status_write(web->daemon, request, out);
 }
 
 static int
@@ -145,7 +143,6 @@ web_commit(struct web *web)
 	close_place(&web->now);
 	web->now = web->next;
 	web->changes = false;
-	sampler_run(web->sampler, web->now.http);
 	if (!web->now.http)
 		return;
 	if (*web->now.address == '/')
@@ -172,21 +169,7 @@ web_new(struct daemon *d)
 		return NULL;
 	web->daemon = d;
 	web->now = web->next = nowhere;
-	web->sampler = sampler_new(d);
-	if (web->sampler)
-		return web;
-	free(web);
-	return NULL;
-}
-
-void
-web_stop(struct web *web)
-{
-	if (!web)
-		return;
-	web_abort(web);
-	close_place(&web->now);
-	sampler_run(web->sampler, false);
+	return web;
 }
 
 void
@@ -194,6 +177,7 @@ web_free(struct web *web)
 {
 	if (!web)
 		return;
-	sampler_free(web->sampler);
+	web_abort(web);
+	close_place(&web->now);
 	free(web);
 }

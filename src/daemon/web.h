@@ -1,7 +1,7 @@
 /*
  * web: what the daemon shows by HTTP, metrics and status page: where it
- * listens, which pages there are, and the sampler behind them. A reload
- * prepares a new place and then takes it or leaves it. Main's thread.
+ * listens and which pages there are. A reload prepares a new place and
+ * then takes it or leaves it. Main's thread.
  */
 #ifndef UNATATP_DAEMON_WEB_H
 #define UNATATP_DAEMON_WEB_H
@@ -11,16 +11,12 @@
 #include "conf/conf.h"
 
 struct daemon;
-struct sampler;
 struct web;
 
 /* NULL with errno. Nothing listens until web_commit. */
 struct web *web_new(struct daemon *d);
 
-/* Hangs up; the workers may still be at it. NULL is allowed. */
-void web_stop(struct web *web);
-
-/* Once the workers are gone and main's mailbox is empty. */
+/* Hangs up. NULL is allowed. */
 void web_free(struct web *web);
 
 /*

@@ -129,6 +129,8 @@ on_adopt(void *owner, void *arg)
 		if (listeners_add(&w->flows.listeners, a->fds[i].fd,
 			&a->fds[i].addr, &inherited))
 			log_error("worker: out of memory for a listener");
+	if (policy_book_adopt(&w->flows.policies, a->conf->n_policies + 1))
+		log_error("worker: out of memory for counters");
 	conf_unref(w->flows.conf);
 	w->flows.conf = a->conf;
 	listeners_keep(&w->flows.listeners, a->conf);

@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "flow/flow_count.h"
 #include "flow/flow_log.h"
-#include "flow/sample.h"
 
 /* Flushing: how often to look, and how long without progress to wait. */
 #define FLUSH_CHECK_MS 10
@@ -31,7 +31,6 @@ flow_enter(struct flow *flow, enum flow_state state)
 	struct flow_list *lists = flow->set->lists;
 
 	assert(legal[flow->state] & 1u << state);
-	sample_pass(flow);
 	TAILQ_REMOVE(&lists[flow->state], flow, entry);
 	flow->state = state;
 	TAILQ_INSERT_TAIL(&lists[state], flow, entry);
@@ -113,7 +112,7 @@ flush_patience(const struct flow *flow)
 	int64_t ms;
 
 	sock_info(legs[legs[RELAY_CLIENT].failed].fd, &info);
-	ms = info.in_flight ? 3 * (int64_t)info.rto_us / 1000 : 0;
+	ms = info.unacked ? 3 * (int64_t)info.rto_us / 1000 : 0;
 	return ms > FLUSH_PATIENCE_MS ? ms : FLUSH_PATIENCE_MS;
 }
 
@@ -190,6 +189,18 @@ close_leg(struct leg *leg, bool reset)
 	leg->fd = -1;
 }
 
+/* Nobody is to look at FLOW any more. */
+static void
+leave_all(struct flow_set *set, struct flow *flow)
+{
+	struct flow_cursor *cursor;
+
+	LIST_FOREACH(cursor, &set->cursors, entry)
+		if (cursor->next == flow)
+			cursor->next = TAILQ_NEXT(flow, all);
+	TAILQ_REMOVE(&set->all, flow, all);
+}
+
 void
 flow_close(struct flow *flow, enum ending ending)
 {
@@ -198,6 +209,7 @@ flow_close(struct flow *flow, enum ending ending)
 	bool reset = ending_resets(ending);
 
 	flow_enter(flow, FLOW_CLOSED);
+	leave_all(set, flow);
 	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
 		flow_log_end(
 		    flow, (enum conf_flow_log)set->conf->log.flows, ending);
@@ -206,6 +218,7 @@ flow_close(struct flow *flow, enum ending ending)
 	stats_add(&set->stats.endings[ending], 1);
 	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
 	stats_add(&set->stats.bytes_down, relay->lanes[RELAY_DOWN].bytes);
+	flow_count_end(flow, ending);
 	event_del(&flow->timer);
 	relay_stop(relay);
 	close_leg(&relay->legs[RELAY_CLIENT], reset);
@@ -238,12 +251,11 @@ flow_set_close(struct flow_set *set, uint64_t id, enum ending ending)
 {
 	struct flow *flow;
 
-	for (int i = 0; i < FLOW_CLOSED; i++)
-		TAILQ_FOREACH(flow, &set->lists[i], entry)
-			if (flow->id == id) {
-				flow_close(flow, ending);
-				return true;
-			}
+	TAILQ_FOREACH(flow, &set->all, all)
+		if (flow->id == id) {
+			flow_close(flow, ending);
+			return true;
+		}
 	return false;
 }
 
@@ -262,6 +274,8 @@ flow_set_init(struct flow_set *set)
 {
 	for (int i = 0; i < FLOW_STATES; i++)
 		TAILQ_INIT(&set->lists[i]);
+	TAILQ_INIT(&set->all);
+	LIST_INIT(&set->cursors);
 	set->poller = poller_new(set->base);
 	set->relays = (struct relay_shared){
 		.poller = set->poller,
@@ -293,4 +307,5 @@ flow_set_clear(struct flow_set *set)
 	free(set->relays.scratch);
 	conf_unref(set->conf);
 	localaddr_unref(set->local);
+	policy_book_clear(&set->policies);
 }

@@ -16,8 +16,11 @@
 #include "flow/ending.h"
 #include "flow/listener.h"
 #include "flow/pipe_pool.h"
+#include "flow/policy_stats.h"
 #include "flow/relay.h"
 #include "flow/stats.h"
+
+#define FLOW_ALGORITHMS 16 /* Linux has about as many */
 
 enum flow_state {
 	FLOW_DIALLING,	  /* accepted; the server leg connects */
@@ -28,18 +31,30 @@ enum flow_state {
 	FLOW_STATES
 };
 
-/* What the last look at a flow saw, for the difference: flow/sample.h. */
+/* How fast a flow was when somebody last looked: flow_view.h. */
+struct flow_pace {
+	int64_t at_ms;		     /* clock_ms; 0: nobody has looked */
+	uint64_t bytes[2], rates[2]; /* rates in bits a second */
+};
+
+/* Where a walk over a set's flows stands: flow_view.h. */
+struct flow_cursor {
+	LIST_ENTRY(flow_cursor) entry;
+	struct flow *next; /* NULL: at the end */
+	uint64_t end;	   /* the first id that it does not go to */
+	bool begun, done;
+};
+
+/* What the counters of its policy have of one leg: flow_count.h. */
 struct flow_mark {
-	uint32_t lanes[2]; /* bytes, without the lowest bits */
-	struct flow_leg_mark {
-		uint32_t segments, retransmits;
-	} legs[2];
-	int64_t ms; /* clock_ms; 0: nobody has looked */
+	uint32_t segments, retransmits;
+	unsigned char algorithm; /* place in the set's list + 1; 0: not yet */
 };
 
 /* Plain values: what a policy said when the flow began. */
 struct flow {
-	TAILQ_ENTRY(flow) entry;
+	TAILQ_ENTRY(flow) entry; /* on the list of its state */
+	TAILQ_ENTRY(flow) all;	 /* until it is closed */
 	struct flow_set *set;
 	const char *policy; /* interned: conf.h */
 	uint64_t id;
@@ -51,10 +66,14 @@ struct flow {
 	uint64_t flushed; /* flushing: the last progress, and when */
 	int64_t flushed_ms;
 	enum flow_state state;
-	struct flow_mark mark;
+	struct flow_pace pace;
+	struct flow_mark marks[2];   /* by enum relay_side */
+	struct policy_stats *counts; /* NULL: no policy yet, or no memory */
+	int64_t opened_us;	     /* clock_us */
 };
 
 TAILQ_HEAD(flow_list, flow);
+LIST_HEAD(flow_cursor_list, flow_cursor);
 
 struct flow_set {
 	struct event_base *base;
@@ -62,10 +81,14 @@ struct flow_set {
 	struct localaddr_set *local; /* a reference */
 	struct listeners listeners;
 	struct flow_list lists[FLOW_STATES];
-	struct flow *sample_next; /* the next one to be looked at */
+	struct flow_list all; /* that live, in the order of their ids */
+	struct flow_cursor_list cursors;
 	struct relay_shared relays;
 	struct pipe_pool pipes;
 	struct stats stats;
+	struct policy_book policies;
+	/* The algorithms that legs were seen to run. */
+	char algorithms[FLOW_ALGORITHMS][SOCK_CONGESTION_MAX];
 	struct poller *poller;
 	struct poll_entry reaper;
 	size_t n_live;

@@ -10,6 +10,7 @@
 #include "base/sock.h"
 #include "conf/policy.h"
 #include "flow/flow.h"
+#include "flow/flow_count.h"
 
 static struct flow_set *
 set_of(struct listener *l)
@@ -31,11 +32,13 @@ flow_new(struct flow_set *set, const struct addr *peer)
 	flow->policy = set->conf->fallback.name;
 	flow->src = *peer;
 	addr_unmap(&flow->src);
-	flow->opened_ms = clock_ms();
+	flow->opened_us = clock_us();
+	flow->opened_ms = flow->opened_us / 1000;
 	relay_init(&flow->relay, &set->relays, 0, 0);
 	evtimer_assign(&flow->timer, set->base, flow_on_timer, flow);
 	flow->state = FLOW_DIALLING;
 	TAILQ_INSERT_TAIL(&set->lists[FLOW_DIALLING], flow, entry);
+	TAILQ_INSERT_TAIL(&set->all, flow, all);
 	set->n_live++;
 	atomic_fetch_add_explicit(set->live_total, 1, memory_order_relaxed);
 	stats_add(&set->stats.flows_opened, 1);
@@ -97,6 +100,7 @@ static void
 take_policy(struct flow *flow, const struct policy *policy)
 {
 	flow->policy = policy->name;
+	flow_count_open(flow, policy->index);
 	flow->connect_ms = policy->timeouts.connect;
 	flow->idle_ms = policy->timeouts.idle;
 	flow->half_close_ms = policy->timeouts.half_close;
@@ -113,6 +117,7 @@ tolerate(struct flow *flow, const struct policy *policy, const char *leg,
 	if (!err)
 		return true;
 	stats_add(&flow->set->stats.congestion_refused, 1);
+	flow_count_refused(flow);
 	if (log_allow(LOG_LEVEL_WARNING))
 		log_warning("flow id=%llu policy=%s: the kernel refuses "
 			    "congestion \"%s\" on the %s leg: %s (see sysctl "
@@ -285,6 +290,7 @@ flow_on_connected(struct poll_entry *entry, uint32_t events)
 		return;
 	}
 	flow->connected_ms = clock_ms();
+	flow_count_connected(flow);
 	flow_enter(flow, FLOW_OPEN);
 	flow_arm(flow);
 	relay_start(&flow->relay, events, err);

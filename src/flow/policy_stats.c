@@ -53,9 +53,9 @@ policy_book_first(const struct policy_book *book)
 void
 policy_stats_sum(struct policy_stats *sum, const struct policy_stats *from)
 {
-#define X(row) \
-	stats_add( \
-	    &sum->row, atomic_load_explicit(&from->row, memory_order_relaxed));
+#define X(row)               \
+	stats_add(&sum->row, \
+	    atomic_load_explicit(&from->row, memory_order_relaxed));
 	POLICY_STATS_TABLE(X)
 #undef X
 	for (int i = 0; i < ENDING_COUNT; i++)

@@ -25,11 +25,11 @@
 	X(server_retransmits)
 
 /* At the end of a flow; what a leg never had is not in them. */
-#define POLICY_HISTOGRAM_TABLE(X)         \
-	X(connect, HISTOGRAM_TIME)        \
-	X(client_rtt, HISTOGRAM_TIME)     \
-	X(server_rtt, HISTOGRAM_TIME)     \
-	X(duration, HISTOGRAM_LIFE)       \
+#define POLICY_HISTOGRAM_TABLE(X)          \
+	X(connect, HISTOGRAM_TIME)         \
+	X(client_rtt, HISTOGRAM_TIME)      \
+	X(server_rtt, HISTOGRAM_TIME)      \
+	X(duration, HISTOGRAM_LIFE)        \
 	X(client_retrans, HISTOGRAM_SHARE) \
 	X(server_retrans, HISTOGRAM_SHARE)
 

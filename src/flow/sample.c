@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "flow/flow_count.h"
 
-/* Bytes in a flow's mark: 32 bits last for a TiB between two looks. */
-#define MARK_SHIFT 8
+/* One that moves costs some system calls, one at rest a look at memory. */
+#define MOVING_AT_A_TIME 16
+#define FLOWS_AT_A_TIME 512
 
 static void
 count_algorithm(struct sample_leg *leg, const char *name, uint32_t n)
@@ -27,6 +29,7 @@ add_leg(struct sample_leg *sum, const struct sample_leg *from)
 {
 	sum->rtt_us += from->rtt_us;
 	sum->measured += from->measured;
+	sum->slow += from->slow;
 	sum->segments += from->segments;
 	sum->retransmits += from->retransmits;
 	for (size_t i = 0; i < SAMPLE_ALGORITHMS; i++)
@@ -39,10 +42,10 @@ static void
 add_policy(struct sample_policy *sum, const struct sample_policy *from)
 {
 	sum->flows += from->flows;
-	sum->rates[RELAY_UP] += from->rates[RELAY_UP];
-	sum->rates[RELAY_DOWN] += from->rates[RELAY_DOWN];
-	add_leg(&sum->legs[RELAY_CLIENT], &from->legs[RELAY_CLIENT]);
-	add_leg(&sum->legs[RELAY_SERVER], &from->legs[RELAY_SERVER]);
+	for (int i = 0; i < 2; i++) {
+		sum->rates[i] += from->rates[i];
+		add_leg(&sum->legs[i], &from->legs[i]);
+	}
 }
 
 /* NULL: there is no more room. */
@@ -62,15 +65,15 @@ find_policy(struct sample *sample, const char *name)
 }
 
 static uint64_t
-total_rate(const struct sample_flow *flow)
+total_rate(const struct flow_view *flow)
 {
 	return flow->rates[RELAY_UP] + flow->rates[RELAY_DOWN];
 }
 
 static void
-offer_busiest(struct sample *sample, const struct sample_flow *flow)
+offer_busiest(struct sample *sample, const struct flow_view *flow)
 {
-	struct sample_flow *list = sample->busiest;
+	struct flow_view *list = sample->busiest;
 	size_t at = sample->n_busiest;
 
 	while (at && total_rate(&list[at - 1]) < total_rate(flow))
@@ -84,122 +87,122 @@ offer_busiest(struct sample *sample, const struct sample_flow *flow)
 	list[at] = *flow;
 }
 
-/* Bytes of a lane since the last look, a few hundred more or less. */
-static uint64_t
-bytes_since(uint32_t *mark, uint64_t bytes)
+/* Asked for once: nobody changes it later. "": not known. */
+static const char *
+algorithm_of(struct flow *flow, enum relay_side side)
 {
-	uint32_t now = (uint32_t)(bytes >> MARK_SHIFT);
-	uint32_t since = now - *mark;
+	char(*list)[SOCK_CONGESTION_MAX] = flow->set->algorithms;
+	struct flow_mark *mark = &flow->marks[side];
+	char name[SOCK_CONGESTION_MAX];
+	unsigned char i = 0;
 
-	*mark = now;
-	return (uint64_t)since << MARK_SHIFT;
+	if (mark->algorithm)
+		return list[mark->algorithm - 1];
+	if (flow->relay.legs[side].fd < 0)
+		return "";
+	sock_congestion(flow->relay.legs[side].fd, name);
+	while (i < FLOW_ALGORITHMS && *list[i] && strcmp(list[i], name))
+		i++;
+	if (!*name || i == FLOW_ALGORITHMS)
+		return "";
+	memcpy(list[i], name, sizeof(name));
+	mark->algorithm = (unsigned char)(i + 1);
+	return list[i];
+}
+
+static bool
+is_slow(enum flow_limit limit)
+{
+	return limit == FLOW_LIMIT_SENDING ||
+	    limit == FLOW_LIMIT_RECEIVE_WINDOW;
 }
 
 static void
-look_at_leg(struct sample_leg *sums, struct sample_flow *view,
-    struct flow *flow, enum relay_side side, bool moved)
+add_moving(
+    struct sample_policy *sums, struct flow *flow, const struct flow_view *view)
 {
-	struct flow_leg_mark *mark = &flow->mark.legs[side];
-	int fd = flow->relay.legs[side].fd;
-	struct sock_info info;
+	for (int i = 0; i < 2; i++) {
+		const struct sock_info *info = &view->legs[i].info;
+		struct flow_mark before = flow->marks[i];
 
-	sock_congestion(fd, view->legs[side].cc);
-	if (*view->legs[side].cc)
-		count_algorithm(sums, view->legs[side].cc, 1);
-	if (!moved)
-		return;
-	sock_info(fd, &info);
-	view->legs[side].rtt_us = info.rtt_us;
-	view->legs[side].retransmits = info.retransmits;
-	sums->rtt_us += info.rtt_us;
-	sums->measured += info.rtt_us > 0;
-	sums->segments += info.segments - mark->segments;
-	sums->retransmits += info.retransmits - mark->retransmits;
-	mark->segments = info.segments;
-	mark->retransmits = info.retransmits;
+		if (!view->legs[i].there)
+			continue;
+		flow_count_leg(flow, (enum relay_side)i, info);
+		sums->legs[i].rtt_us += info->rtt_us;
+		sums->legs[i].measured += info->rtt_us > 0;
+		sums->legs[i].slow += is_slow(view->legs[i].limit);
+		sums->legs[i].segments += info->segments - before.segments;
+		sums->legs[i].retransmits +=
+		    info->retransmits - before.retransmits;
+	}
 }
 
-static void
+/* Whether to ask the kernel: of some, and of those that move most. */
+static bool
+is_picked(const struct sample *sample, const struct flow *flow)
+{
+	uint64_t rate = flow->pace.rates[0] + flow->pace.rates[1];
+	uint64_t turn = flow->id / flow->set->id_step;
+
+	return sample->stride <= 1 || turn % sample->stride == sample->phase ||
+	    sample->n_busiest < SAMPLE_BUSIEST ||
+	    rate > total_rate(&sample->busiest[SAMPLE_BUSIEST - 1]);
+}
+
+/* True when that took some system calls. */
+static bool
 look_at(struct sample *sample, struct flow *flow, int64_t now)
 {
-	const struct relay *relay = &flow->relay;
-	struct flow_mark *mark = &flow->mark;
-	int64_t ms = now - (mark->ms ? mark->ms : flow->opened_ms);
 	struct sample_policy sums = { .flows = 1 }, *policy;
-	struct sample_flow view = {
-		.policy = flow->policy,
-		.id = flow->id,
-		.ms = now - flow->opened_ms,
-		.state = flow->state,
-		.engine = relay->engine ? relay->engine->name : "-",
-	};
-	bool moved = false;
+	const uint64_t *rates = flow->pace.rates;
+	struct flow_view view;
+	bool moves, picked;
 
-	for (int i = 0; i < 2; i++) {
-		uint64_t bytes = relay->lanes[i].bytes;
-		uint64_t since = bytes_since(&mark->lanes[i], bytes);
-
-		view.bytes[i] = bytes;
-		view.rates[i] = since * 8000 / (uint64_t)(ms > 0 ? ms : 1);
-		sums.rates[i] = view.rates[i];
-		moved |= since > 0;
+	flow_take_pace(flow, now);
+	moves = rates[RELAY_UP] || rates[RELAY_DOWN];
+	picked = moves && is_picked(sample, flow);
+	if (picked) {
+		flow_look_at(&view, flow, now);
+		add_moving(&sums, flow, &view);
+		offer_busiest(sample, &view);
 	}
-	mark->ms = now;
-	look_at_leg(&sums.legs[0], &view, flow, RELAY_CLIENT, moved);
-	look_at_leg(&sums.legs[1], &view, flow, RELAY_SERVER, moved);
+	for (int i = 0; i < 2; i++) {
+		const char *name = algorithm_of(flow, (enum relay_side)i);
+
+		sums.rates[i] = rates[i];
+		if (*name)
+			count_algorithm(&sums.legs[i], name, 1);
+	}
 	add_policy(&sample->all, &sums);
 	policy = find_policy(sample, flow->policy);
 	if (policy)
 		add_policy(policy, &sums);
 	sample->flows++;
-	if (!moved)
-		return;
-	view.src = flow->src;
-	view.dst = flow->dst;
-	offer_busiest(sample, &view);
-}
-
-/* The first flow of the lists from STATE on. */
-static struct flow *
-first_from(struct flow_set *set, int state)
-{
-	struct flow *flow = NULL;
-
-	for (; !flow && state < FLOW_CLOSED; state++)
-		flow = TAILQ_FIRST(&set->lists[state]);
-	return flow;
+	sample->moving += moves;
+	return picked;
 }
 
 void
-sample_pass(struct flow *flow)
+sample_take(
+    struct sample *sample, struct flow_set *set, struct flow_cursor *cursor)
 {
-	struct flow *next = TAILQ_NEXT(flow, entry);
-
-	if (flow->set->sample_next == flow)
-		flow->set->sample_next =
-		    next ? next : first_from(flow->set, (int)flow->state + 1);
-}
-
-bool
-sample_take(struct sample *sample, struct flow_set *set, size_t most, bool anew)
-{
+	int moving = MOVING_AT_A_TIME, flows = FLOWS_AT_A_TIME;
 	int64_t now = clock_ms();
 
-	if (anew)
-		set->sample_next = first_from(set, 0);
-	while (set->sample_next && most--) {
-		struct flow *flow = set->sample_next;
+	while (moving && flows--) {
+		struct flow *flow = flow_look_next(set, cursor);
 
-		look_at(sample, flow, now);
-		sample_pass(flow);
+		if (!flow)
+			return;
+		moving -= look_at(sample, flow, now);
 	}
-	return set->sample_next;
 }
 
 void
 sample_add(struct sample *sum, const struct sample *from)
 {
 	sum->flows += from->flows;
+	sum->moving += from->moving;
 	add_policy(&sum->all, &from->all);
 	for (size_t i = 0; i < from->n_policies; i++) {
 		struct sample_policy *p =

@@ -10,9 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/addr.h"
-#include "base/sock.h"
-#include "flow/flow.h"
+#include "flow/flow_view.h"
 
 #define SAMPLE_POLICIES 256 /* more are in the sum of all only */
 #define SAMPLE_ALGORITHMS 4 /* a leg's, of one policy */
@@ -23,12 +21,13 @@ struct sample_algorithm {
 	uint32_t legs;
 };
 
-/* Of the legs on one side: those that carried bytes since the last look. */
+/* Of the legs on one side: those of flows that moved bytes lately. */
 struct sample_leg {
 	uint64_t rtt_us; /* the sum of so many legs' */
 	uint32_t measured;
 	uint64_t segments, retransmits; /* sent since the last look */
-	/* Of all legs, as the kernel tells. */
+	uint32_t slow; /* bytes wait for its path or its peer's window */
+	/* Of all legs, as the kernel told when they were new. */
 	struct sample_algorithm algorithms[SAMPLE_ALGORITHMS];
 };
 
@@ -39,39 +38,24 @@ struct sample_policy {
 	struct sample_leg legs[2]; /* by enum relay_side */
 };
 
-struct sample_flow {
-	const char *policy;
-	uint64_t id;
-	struct addr src, dst;
-	uint64_t bytes[2]; /* by enum relay_lane */
-	uint64_t rates[2]; /* bits a second since the last look */
-	int64_t ms;	   /* its age */
-	enum flow_state state;
-	const char *engine;
-	struct {
-		char cc[SOCK_CONGESTION_MAX];
-		uint32_t rtt_us, retransmits;
-	} legs[2];
-};
-
 struct sample {
-	size_t flows; /* looked at */
+	/* Of the flows that move, one in so many is measured. 0: all. */
+	unsigned stride, phase;
+	size_t flows, moving; /* looked at */
 	struct sample_policy all;
 	struct sample_policy policies[SAMPLE_POLICIES];
 	size_t n_policies;
-	struct sample_flow busiest[SAMPLE_BUSIEST]; /* the busiest first */
+	struct flow_view busiest[SAMPLE_BUSIEST]; /* the busiest first */
 	size_t n_busiest;
 };
 
 /*
- * Looks at MOST flows of SET, from where the last call stopped or, with
- * ANEW, from the first one. True when there are more. On SET's thread.
+ * Looks at some more flows of SET, from where CURSOR stands, for a tenth
+ * of a millisecond or so; CURSOR is `done' after the last. On SET's
+ * thread.
  */
-bool sample_take(
-    struct sample *sample, struct flow_set *set, size_t most, bool anew);
-
-/* FLOW is about to leave its list: the next look begins behind it. */
-void sample_pass(struct flow *flow);
+void sample_take(
+    struct sample *sample, struct flow_set *set, struct flow_cursor *cursor);
 
 /* Adds what another set's sample says. */
 void sample_add(struct sample *sum, const struct sample *from);

@@ -4,6 +4,7 @@ of its sockets."""
 import contextlib
 import copy
 import ctypes
+import json
 import os
 import re
 import resource
@@ -165,7 +166,8 @@ class Daemon:
                  env=None, stderr=None, listens=None):
         self.ns = ns
         self.file = os.path.join(folder, "unatatp.conf")
-        self.options = options
+        self.control = os.path.join(folder, "control")
+        self.options = self._with_control(options)
         self.args = list(args) if args is not None else ["run", "-c",
                                                          self.file]
         self.prefix = list(prefix)
@@ -175,10 +177,16 @@ class Daemon:
         self.process = self.log = None
         self.seen_stats = 0
 
+    def _with_control(self, options):
+        """OPTIONS with a control socket of our own."""
+        if options is None:
+            return None
+        return merge({"control": {"path": self.control}}, options)
+
     def write(self, options):
         """Writes a new configuration; nobody reads half a file."""
-        self.options = options
-        self.write_text(config_text(options))
+        self.options = self._with_control(options)
+        self.write_text(config_text(self.options))
 
     def write_text(self, text):
         """Writes TEXT as the configuration."""
@@ -294,6 +302,16 @@ class Daemon:
             lambda: next((flow for flow in reversed(self.flows())
                           if flow["src"] == text), None),
             timeout, "the flow line of %s" % text)
+
+    def ask(self, *args, prefix=()):
+        """A subcommand that speaks to it; (status, stdout, stderr)."""
+        return run(self.ns, *args, "-c", self.file, prefix=prefix)
+
+    def show(self, what, *args):
+        """`show WHAT --json`, its objects as dictionaries."""
+        status, out, err = self.ask("show", what, "--json", *args)
+        assert status == 0, err
+        return [json.loads(line) for line in out.splitlines()]
 
     def stats(self):
         """Its counters, by SIGUSR1."""

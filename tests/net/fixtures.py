@@ -1,5 +1,6 @@
 """What every test shares: the lab, the peers, and daemons to start."""
 
+import contextlib
 import os
 import pathlib
 import tempfile
@@ -11,6 +12,8 @@ import lab as lab_module
 from daemon import BASE, Daemon, merge
 from peers import Peers
 
+CONTROL = "/run/unatatp/control"
+
 # Each semantic holds in every mode: (workers, splice_after).
 MODES = {
     "buffer-1": {"workers": 1, "splice": "0"},
@@ -20,12 +23,22 @@ MODES = {
 }
 
 
+@contextlib.contextmanager
+def nothing_in_run():
+    """The built-in configuration has its control socket in /run."""
+    folder = os.path.dirname(CONTROL)
+    was_there = os.path.exists(folder)
+    yield
+    if not was_there and os.path.exists(folder):
+        os.rmdir(folder)
+
+
 @pytest.fixture(scope="session")
 def session_lab():
     """The namespaces, one set a run."""
     if os.geteuid():
         pytest.exit("these tests need root: they make network namespaces", 77)
-    with lab_module.allowed_congestion():
+    with lab_module.allowed_congestion(), nothing_in_run():
         the_lab = lab_module.Lab()
         try:
             yield the_lab

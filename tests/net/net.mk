@@ -12,6 +12,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_base.py \
 	tests/net/test_command.py \
 	tests/net/test_congestion_missing.py \
+	tests/net/test_control.py \
 	tests/net/test_connect.py \
 	tests/net/test_drain.py \
 	tests/net/test_firewall.py \

@@ -27,8 +27,9 @@ def write(folder, text):
 
 def good_file(folder, **changes):
     """A configuration that starts."""
-    return write(folder, config_text(merge(merge(BASE, proxy_to()),
-                                           changes)))
+    control = {"control": {"path": str(folder / "control")}}
+    return write(folder, config_text(merge(
+        merge(merge(BASE, control), proxy_to()), changes)))
 
 
 def test_version_and_help(lab):

@@ -10,6 +10,7 @@ unit_tests = \
 	tests/unit/test_poller \
 	tests/unit/test_prefix_set \
 	tests/unit/test_relay \
+	tests/unit/test_request \
 	tests/unit/test_spawn
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -36,6 +37,8 @@ tests_unit_test_prefix_set_SOURCES = tests/unit/test_prefix_set.c \
 tests_unit_test_prefix_set_LDADD = $(unit_libs)
 tests_unit_test_relay_SOURCES = tests/unit/test_relay.c
 tests_unit_test_relay_LDADD = $(unit_libs)
+tests_unit_test_request_SOURCES = tests/unit/test_request.c
+tests_unit_test_request_LDADD = $(unit_libs)
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c
 tests_unit_test_spawn_LDADD = $(unit_libs)
 else
