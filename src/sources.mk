@@ -54,6 +54,7 @@ libunatatp_a_SOURCES = \
 	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
 	src/daemon/page.h \
+	src/daemon/policies.c src/daemon/policies.h \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/request.c src/daemon/request.h \

@@ -33,7 +33,10 @@ struct sampler {
 	int64_t sum_ms, started_ms; /* clock_ms */
 	size_t next;		    /* place of the next point */
 	unsigned turn;
-	struct sampler_series *series[1 + SAMPLE_POLICIES]; /* [0]: all */
+	struct series {
+		uint64_t bytes[2], before[2]; /* now, and a point ago */
+		struct sampler_series shown;
+	} * series[1 + SAMPLE_POLICIES]; /* [0]: all */
 	size_t n_series;
 	bool stopped;
 };
@@ -44,19 +47,19 @@ quotient(uint64_t sum, uint64_t n)
 	return n ? (float)sum / (float)n : NAN;
 }
 
-static struct sampler_point
-make_point(const struct sample_policy *p, int64_t now)
+static void
+make_point(struct sampler_point *point, const struct series *series,
+    const struct sample_policy *p, int64_t now, int64_t ms)
 {
-	struct sampler_point point = { .ms = now };
-
+	*point = (struct sampler_point){ .ms = now };
 	for (int i = 0; i < 2; i++) {
 		const struct sample_leg *leg = &p->legs[i];
+		uint64_t bytes = series->bytes[i] - series->before[i];
 
-		point.rates[i] = (float)p->rates[i];
-		point.rtt_us[i] = quotient(leg->rtt_us, leg->measured);
-		point.retrans[i] = quotient(leg->retransmits, leg->segments);
+		point->rates[i] = quotient(8000 * bytes, (uint64_t)ms);
+		point->rtt_us[i] = quotient(leg->rtt_us, leg->measured);
+		point->retrans[i] = quotient(leg->retransmits, leg->segments);
 	}
-	return point;
 }
 
 static const struct sample_policy *
@@ -68,33 +71,76 @@ find_in(const struct sample *sample, const char *policy)
 	return NULL;
 }
 
-static void
+static struct series *
+find_series(const struct sampler *s, const char *policy)
+{
+	for (size_t i = 0; i < s->n_series; i++)
+		if (s->series[i]->shown.policy == policy)
+			return s->series[i];
+	return NULL;
+}
+
+/* NULL: no room or no memory, so a chart less. */
+static struct series *
 add_series(struct sampler *s, const char *policy)
 {
-	struct sampler_series *series = calloc(1, sizeof(*series));
+	struct series *series = NULL;
 
+	if (s->n_series <= SAMPLE_POLICIES)
+		series = calloc(1, sizeof(*series));
 	if (!series)
-		return; /* a chart less */
-	series->policy = policy;
-	s->series[s->n_series++] = series;
+		return NULL;
+	series->shown.policy = policy;
+	return s->series[s->n_series++] = series;
 }
 
 static void
-keep_points(struct sampler *s)
+add_bytes(struct sampler *s, const struct policy_stats *counts)
+{
+	struct series *all = s->series[0];
+	struct series *series = find_series(s, counts->name);
+
+	all->bytes[RELAY_UP] += counts->bytes_up;
+	all->bytes[RELAY_DOWN] += counts->bytes_down;
+	if (!series)
+		series = add_series(s, counts->name);
+	if (!series)
+		return;
+	series->bytes[RELAY_UP] += counts->bytes_up;
+	series->bytes[RELAY_DOWN] += counts->bytes_down;
+}
+
+/* All bytes so far, those of flows that have ended included. */
+static void
+sum_bytes(struct sampler *s)
+{
+	for (size_t i = 0; i < s->n_series; i++) {
+		struct series *series = s->series[i];
+
+		memcpy(series->before, series->bytes, sizeof(series->bytes));
+		memset(series->bytes, 0, sizeof(series->bytes));
+	}
+	for (size_t i = 0; i < s->daemon->shared.n_workers; i++)
+		for (const struct policy_stats *p = policy_book_first(
+			 worker_policies(s->daemon->workers[i]));
+		     p; p = p->next)
+			add_bytes(s, p);
+}
+
+static void
+keep_points(struct sampler *s, int64_t ms)
 {
 	static const struct sample_policy silent;
 
-	for (size_t i = 0;
-	     i < s->sum.n_policies && s->n_series <= SAMPLE_POLICIES; i++)
-		if (!sampler_series(s, s->sum.policies[i].name))
-			add_series(s, s->sum.policies[i].name);
+	sum_bytes(s);
 	for (size_t i = 0; i < s->n_series; i++) {
-		const char *policy = s->series[i]->policy;
+		struct series *series = s->series[i];
+		const char *policy = series->shown.policy;
 		const struct sample_policy *p =
 		    policy ? find_in(&s->sum, policy) : &s->sum.all;
 
-		s->series[i]->points[s->next] =
-		    make_point(p ? p : &silent, s->sum_ms);
+		make_point(&series->shown.points[s->next], series,
+		    p ? p : &silent, s->sum_ms, ms);
 	}
 	s->next = (s->next + 1) % SAMPLER_POINTS;
 }
@@ -102,11 +148,13 @@ keep_points(struct sampler *s)
 static void
 finish_look(struct sampler *s)
 {
+	int64_t before = s->sum_ms ? s->sum_ms : s->started_ms;
+
 	memset(&s->sum, 0, sizeof(s->sum));
 	for (size_t i = 0; i < s->daemon->shared.n_workers; i++)
 		sample_add(&s->sum, &s->looks[i].sample);
 	s->sum_ms = clock_ms();
-	keep_points(s);
+	keep_points(s, s->sum_ms - before);
 }
 
 static void
@@ -240,10 +288,9 @@ sampler_last(const struct sampler *s, int64_t *age_ms)
 const struct sampler_series *
 sampler_series(const struct sampler *s, const char *policy)
 {
-	for (size_t i = 0; i < s->n_series; i++)
-		if (s->series[i]->policy == policy)
-			return s->series[i];
-	return NULL;
+	const struct series *series = find_series(s, policy);
+
+	return series ? &series->shown : NULL;
 }
 
 const struct sampler_point *
@@ -260,4 +307,25 @@ sampler_lag_us(const struct sampler *s, size_t worker)
 	int64_t waiting = look->sent_us ? clock_us() - look->sent_us : 0;
 
 	return waiting > look->lag_us ? waiting : look->lag_us;
+}
+
+void
+sampler_rates(
+    const struct sampler *s, const char *policy, size_t n, double rates[2])
+{
+	const struct sampler_series *series = sampler_series(s, policy);
+	double sums[2] = { 0 };
+	size_t found = 0;
+
+	for (size_t i = SAMPLER_POINTS - n; series && i < SAMPLER_POINTS; i++) {
+		const struct sampler_point *p = sampler_point(s, series, i);
+
+		if (!p->ms)
+			continue;
+		found++;
+		sums[0] += (double)p->rates[0];
+		sums[1] += (double)p->rates[1];
+	}
+	rates[0] = found ? sums[0] / (double)found : NAN;
+	rates[1] = found ? sums[1] / (double)found : NAN;
 }

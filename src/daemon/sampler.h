@@ -21,7 +21,7 @@ struct sampler;
 /* One look; what was not measured is NAN. */
 struct sampler_point {
 	int64_t ms;	  /* clock_ms; 0: there was none yet */
-	float rates[2];	  /* bits a second, by enum relay_lane */
+	float rates[2];	  /* of all bytes, bits a second, by relay_lane */
 	float rtt_us[2];  /* the mean of the legs that carried bytes */
 	float retrans[2]; /* the share of segments that were sent again */
 };
@@ -53,6 +53,13 @@ const struct sampler_series *sampler_series(
 /* The I-th point of SERIES, the oldest first. */
 const struct sampler_point *sampler_point(
     const struct sampler *s, const struct sampler_series *series, size_t i);
+
+/*
+ * Bits a second of POLICY (as above), by enum relay_lane: the mean of the
+ * last N points. NAN: not known.
+ */
+void sampler_rates(
+    const struct sampler *s, const char *policy, size_t n, double rates[2]);
 
 /* The longest that WORKER made a message wait in the last look, in us. */
 int64_t sampler_lag_us(const struct sampler *s, size_t worker);

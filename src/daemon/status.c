@@ -16,19 +16,21 @@
 #include "config.h"
 #include "daemon/console.h"
 #include "daemon/page.h"
+#include "daemon/policies.h"
 #include "daemon/sampler.h"
 #include "daemon/signals.h"
 #include "daemon/state.h"
 
 /* More than that no page shows, and no browser wants every two seconds. */
 #define POLICIES_MAX 256
+#define RATE_POINTS 10 /* of the sampler: seconds */
 
 /* Six digits do for what was measured. */
 #define TEXT_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))
 
 static const struct sample_policy unseen;
 
-/* --- parts of the answer --------------------------------------------- */
+/* --- parts of the answer --- */
 
 static json_t *
 number(uint64_t value)
@@ -64,7 +66,8 @@ algorithms(const struct sample_leg *leg)
 static json_t *
 policy_leg(const struct sample_leg *leg)
 {
-	return json_pack("{s:o, s:o, s:o}", "cc", algorithms(leg), "rtt_us",
+	return json_pack("{s:I, s:o, s:o, s:o}", "slow", (json_int_t)leg->slow,
+	    "cc", algorithms(leg), "rtt_us",
 	    measured(quotient(leg->rtt_us, leg->measured)), "retrans",
 	    measured(quotient(leg->retransmits, leg->segments)));
 }
@@ -145,7 +148,7 @@ minutes(const struct sampler *sampler, const char *policy)
 	return object;
 }
 
-/* --- the answer ---------------------------------------------------------- */
+/* --- the answer --- */
 
 static const struct sample_policy *
 find_sample(const struct sample *sample, const char *name)
@@ -157,30 +160,60 @@ find_sample(const struct sample *sample, const char *name)
 }
 
 static json_t *
-policy_object(const char *name, const struct sample *sample)
+endings(const struct policy_stats *counts)
 {
-	const struct sample_policy *p = find_sample(sample, name);
+	json_t *object = json_object();
 
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name",
-	    name, "flows_active", (json_int_t)p->flows, "rate_up",
-	    (json_int_t)p->rates[RELAY_UP], "rate_down",
-	    (json_int_t)p->rates[RELAY_DOWN], "congestion_refused",
-	    (json_int_t)0, "endings", json_object(), "client",
-	    policy_leg(&p->legs[RELAY_CLIENT]), "server",
-	    policy_leg(&p->legs[RELAY_SERVER]));
+	for (int i = 0; i < ENDING_COUNT; i++)
+		if (counts->endings[i])
+			json_object_set_new(object, ending_word((enum ending)i),
+			    number(counts->endings[i]));
+	return object;
 }
 
 static json_t *
-policies(const struct conf *conf, const struct sample *sample)
+policy_object(const struct policy_stats *counts, const struct daemon *d,
+    const struct sample *sample)
+{
+	const struct sample_policy *p = find_sample(sample, counts->name);
+	json_t *object = json_object();
+	uint64_t opened = counts->flows_opened;
+	double rates[2];
+
+	sampler_rates(d->sampler, counts->name, RATE_POINTS, rates);
+	json_object_set_new(object, "name", json_string(counts->name));
+	json_object_set_new(
+	    object, "flows_active", number(opened - counts->flows_ended));
+	json_object_set_new(object, "flows_opened", number(opened));
+	json_object_set_new(object, "up", number(counts->bytes_up));
+	json_object_set_new(object, "down", number(counts->bytes_down));
+	json_object_set_new(object, "rate_up", measured(rates[RELAY_UP]));
+	json_object_set_new(object, "rate_down", measured(rates[RELAY_DOWN]));
+	json_object_set_new(
+	    object, "congestion_refused", number(counts->congestion_refused));
+	json_object_set_new(object, "endings", endings(counts));
+	json_object_set_new(
+	    object, "client", policy_leg(&p->legs[RELAY_CLIENT]));
+	json_object_set_new(
+	    object, "server", policy_leg(&p->legs[RELAY_SERVER]));
+	return object;
+}
+
+/* In a long list, those that no flow has met are left out. */
+static json_t *
+policies(const struct daemon *d, const struct sample *sample)
 {
 	json_t *array = json_array();
+	struct policies list;
 
-	for (size_t i = 0; i <= conf->n_policies && i < POLICIES_MAX; i++) {
-		const struct policy *p =
-		    i < conf->n_policies ? &conf->policies[i] : &conf->fallback;
-
-		json_array_append_new(array, policy_object(p->name, sample));
-	}
+	if (policies_collect(&list, d))
+		return array;
+	for (size_t i = 0; i < list.n; i++)
+		if ((list.n <= POLICIES_MAX || list.rows[i].flows_opened) &&
+		    json_array_size(array) < POLICIES_MAX)
+			json_array_append_new(
+			    array, policy_object(&list.rows[i], d, sample));
+	policies_clear(&list);
 	return array;
 }
 
@@ -224,24 +257,23 @@ add_figures(json_t *object, const struct daemon *d, const struct stats *sum)
 }
 
 static json_t *
-answer(
-    const struct daemon *d, const struct sampler *sampler, const char *policy)
+answer(const struct daemon *d, const char *policy)
 {
 	json_t *object = json_object();
 	struct stats sum = { 0 };
+	double rates[2];
 	int64_t age_ms;
 	const struct sample *sample = sampler_last(d->sampler, &age_ms);
 
 	signals_sum_stats(d, &sum);
 	add_figures(object, d, &sum);
-	json_object_set_new(
-	    object, "rate_up", number(sample->all.rates[RELAY_UP]));
-	json_object_set_new(
-	    object, "rate_down", number(sample->all.rates[RELAY_DOWN]));
+	sampler_rates(d->sampler, NULL, RATE_POINTS, rates);
+	json_object_set_new(object, "rate_up", measured(rates[RELAY_UP]));
+	json_object_set_new(object, "rate_down", measured(rates[RELAY_DOWN]));
 	json_object_set_new(object, "loop_lag_us", json_integer(lag_us(d)));
 	json_object_set_new(object, "sample_age_ms", json_integer(age_ms));
 	json_object_set_new(object, "flows_sampled", number(sample->flows));
-	json_object_set_new(object, "policies", policies(d->conf, sample));
+	json_object_set_new(object, "policies", policies(d, sample));
 	json_object_set_new(object, "series", minutes(d->sampler, policy));
 	json_object_set_new(object, "busiest", busiest(sample));
 	return object;
@@ -286,7 +318,7 @@ status_write(const struct daemon *d, struct evhttp_request *request,
 	return err;
 }
 
-/* --- the page -------------------------------------------------------------- */
+/* --- the page --- */
 
 #define NONCE_BYTES 16
 

@@ -269,3 +269,9 @@ worker_stats(const struct worker *w)
 {
 	return &w->flows.stats;
 }
+
+const struct policy_book *
+worker_policies(const struct worker *w)
+{
+	return &w->flows.policies;
+}

@@ -1,7 +1,8 @@
 /*
  * worker: one thread with its own event base, listeners and flows. Main
  * owns it and speaks to it through its mailbox; it speaks to main through
- * main's. Only worker_stats looks inside from another thread.
+ * main's. Only worker_stats and worker_policies look inside from another
+ * thread.
  */
 #ifndef UNATATP_DAEMON_WORKER_H
 #define UNATATP_DAEMON_WORKER_H
@@ -16,6 +17,7 @@
 #include "flow/stats.h"
 
 struct flow_set;
+struct policy_book;
 struct worker;
 
 /* What all workers of a daemon share. */
@@ -73,5 +75,6 @@ void worker_close_flows(struct worker *w, enum ending ending);
 void worker_free(struct worker *w);
 
 const struct stats *worker_stats(const struct worker *w);
+const struct policy_book *worker_policies(const struct worker *w);
 
 #endif
