@@ -29,7 +29,6 @@ libunatatp_a_SOURCES = \
 	src/conf/value.c src/conf/value.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
-	src/flow/flow_count.c src/flow/flow_count.h \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
 	src/flow/flow_view.c src/flow/flow_view.h \
@@ -46,6 +45,7 @@ libunatatp_a_SOURCES = \
 	src/daemon/background.c src/daemon/background.h \
 	src/daemon/console.c src/daemon/console.h \
 	src/daemon/console_flows.c \
+	src/daemon/console_policies.c \
 	src/daemon/console_show.c \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_socket.c src/daemon/control_socket.h \
@@ -53,6 +53,7 @@ libunatatp_a_SOURCES = \
 	src/daemon/http.c src/daemon/http.h \
 	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/metrics_policy.c src/daemon/metrics_table.h \
 	src/daemon/page.h \
 	src/daemon/policies.c src/daemon/policies.h \
 	src/daemon/process.c src/daemon/process.h \

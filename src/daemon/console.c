@@ -252,6 +252,7 @@ static const struct row {
 	{ "show stats", console_show_stats, 0, false, "" },
 	{ "show flows", console_show_flows, 0, false,
 	    "policy src dst sort limit" },
+	{ "show policies", console_show_policies, 0, false, "compare" },
 	{ "show config", console_show_config, 0, false, "" },
 	{ "reload", reload, 0, true, "" },
 	{ "drain", drain, 0, true, "" },

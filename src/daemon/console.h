@@ -31,6 +31,7 @@ struct flow_view;
 /* A flow as `show flows --json` has it. */
 json_t *console_flow_json(const struct flow_view *view);
 
-console_fn console_show_stats, console_show_config, console_show_flows;
+console_fn console_show_stats, console_show_config, console_show_flows,
+    console_show_policies;
 
 #endif

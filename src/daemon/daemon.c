@@ -16,6 +16,7 @@
 #include "daemon/background.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
+#include "daemon/policies.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
 #include "daemon/sampler.h"
@@ -73,6 +74,11 @@ start_workers(struct daemon *d, const struct listen_plan *plan)
 {
 	size_t n = d->shared.n_workers;
 
+	d->policies = policies_new(n, d->base);
+	if (!d->policies || policies_learn(d->policies, d->conf)) {
+		log_error("out of memory for the counters of policies");
+		return DAEMON_FAILED;
+	}
 	d->workers = calloc(n, sizeof(*d->workers));
 	for (size_t i = 0; d->workers && i < n; i++) {
 		d->workers[i] = worker_new(&d->shared, i);
@@ -190,6 +196,7 @@ finish(struct daemon *d)
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);
+	policies_free(d->policies);
 	signals_clear(d);
 	if (d->reload)
 		event_free(d->reload);

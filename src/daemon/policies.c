@@ -1,107 +1,202 @@
 #include "daemon/policies.h"
 
 #include <errno.h>
+#include <event2/event.h>
+#include <search.h>
 #include <stdlib.h>
 
-#include "daemon/state.h"
+#include "base/clock.h"
 
-/* Rows of the result, sorted by name: names are interned pointers. */
+#define SAMPLES 61 /* of the last minute, and the one it began with */
+
+static const size_t spans[POLICIES_SPANS] = { 1, 10, 60 };
+
 struct entry {
-	const char *name;
-	size_t row;
+	const char *name;	      /* first: compare. Interned */
+	struct policy_stats *workers; /* one each */
+	uint64_t samples[SAMPLES][POLICIES_RATES];
+	uint64_t n_samples; /* ever taken; the last is at n - 1 */
+};
+
+struct policies {
+	size_t n_workers;
+	struct entry **entries;
+	size_t n_entries;
+	void *tree; /* the same, by name */
+	struct event *tick;
+	int64_t times[SAMPLES]; /* clock_ms of each tick */
+	uint64_t n_ticks;
 };
 
 static int
 compare(const void *a, const void *b)
 {
-	const struct entry *x = a, *y = b;
+	const char *x = *(const char *const *)a, *y = *(const char *const *)b;
 
-	if (x->name == y->name)
-		return 0;
-	return (uintptr_t)x->name < (uintptr_t)y->name ? -1 : 1;
+	return x == y ? 0 : (uintptr_t)x < (uintptr_t)y ? -1 : 1;
 }
 
-static size_t
-count_met(const struct daemon *d)
+static struct entry *
+find(const struct policies *p, const char *name)
 {
-	size_t n = 0;
+	struct entry *const *found = tfind(&name, &p->tree, compare);
 
-	for (size_t i = 0; i < d->shared.n_workers; i++)
-		for (const struct policy_stats *p =
-			 policy_book_first(worker_policies(d->workers[i]));
-		     p; p = p->next)
-			n++;
-	return n;
+	return found ? *found : NULL;
 }
 
-/* Policies that only a worker knows come last. */
+static uint64_t
+get(const stats_counter *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
 static void
-add_met(struct policies *policies, const struct daemon *d,
-    const struct entry *index, size_t n_conf, size_t most)
+sample(struct policies *p, struct entry *e)
 {
-	for (size_t i = 0; i < d->shared.n_workers; i++)
-		for (const struct policy_stats *p =
-			 policy_book_first(worker_policies(d->workers[i]));
-		     p; p = p->next) {
-			struct entry key = { .name = p->name };
-			const struct entry *at =
-			    bsearch(&key, index, n_conf, sizeof(key), compare);
-			size_t row = at ? at->row : n_conf;
+	uint64_t *now = e->samples[e->n_samples++ % SAMPLES];
 
-			while (!at && row < policies->n &&
-			    policies->rows[row].name != p->name)
-				row++;
-			if (row == most)
-				return; /* met since they were counted */
-			if (row == policies->n)
-				policies->rows[policies->n++].name = p->name;
-			policy_stats_sum(&policies->rows[row], p);
-		}
+	for (int i = 0; i < POLICIES_RATES; i++)
+		now[i] = 0;
+	for (size_t i = 0; i < p->n_workers; i++) {
+		now[POLICIES_UP] += 8 * get(&e->workers[i].bytes_up);
+		now[POLICIES_DOWN] += 8 * get(&e->workers[i].bytes_down);
+		now[POLICIES_FLOWS] += get(&e->workers[i].flows_opened);
+	}
 }
 
-/* A policy of the file may have the name of the built-in one. */
-static bool
-names_fallback(const struct conf *conf)
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	for (size_t i = 0; i < conf->n_policies; i++)
-		if (conf->policies[i].name == conf->fallback.name)
-			return true;
-	return false;
+	struct policies *p = arg;
+
+	(void)fd;
+	(void)what;
+	p->times[p->n_ticks++ % SAMPLES] = clock_ms();
+	for (size_t i = 0; i < p->n_entries; i++)
+		sample(p, p->entries[i]);
 }
 
-int
-policies_collect(struct policies *policies, const struct daemon *d)
+struct policies *
+policies_new(size_t n_workers, struct event_base *base)
 {
-	const struct conf *conf = d->conf;
-	size_t n_conf = conf->n_policies + !names_fallback(conf);
-	size_t most = n_conf + count_met(d);
-	struct entry *index = calloc(n_conf, sizeof(*index));
+	const struct timeval second = { 1, 0 };
+	struct policies *p = calloc(1, sizeof(*p));
 
-	*policies = (struct policies){
-		.rows = calloc(most, sizeof(struct policy_stats)),
-		.n = n_conf,
-	};
-	if (!index || !policies->rows) {
-		free(index);
-		policies_clear(policies);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < n_conf; i++) {
-		const struct policy *p =
-		    i < conf->n_policies ? &conf->policies[i] : &conf->fallback;
+	if (!p)
+		return NULL;
+	p->n_workers = n_workers;
+	p->tick = event_new(base, -1, EV_PERSIST, on_tick, p);
+	if (p->tick && !event_add(p->tick, &second))
+		return p;
+	policies_free(p);
+	return NULL;
+}
 
-		policies->rows[i].name = p->name;
-		index[i] = (struct entry){ p->name, i };
-	}
-	qsort(index, n_conf, sizeof(*index), compare);
-	add_met(policies, d, index, n_conf, most);
-	free(index);
-	return 0;
+static void
+entry_free(struct entry *e)
+{
+	free(e->workers);
+	free(e);
 }
 
 void
-policies_clear(struct policies *policies)
+policies_free(struct policies *p)
 {
-	free(policies->rows);
-	*policies = (struct policies){ 0 };
+	if (!p)
+		return;
+	if (p->tick)
+		event_free(p->tick);
+	for (size_t i = 0; i < p->n_entries; i++) {
+		tdelete(p->entries[i], &p->tree, compare);
+		entry_free(p->entries[i]);
+	}
+	free(p->entries);
+	free(p);
+}
+
+static int
+learn(struct policies *p, const char *name)
+{
+	struct entry **entries, *e;
+
+	if (find(p, name))
+		return 0;
+	entries = realloc(p->entries, (p->n_entries + 1) * sizeof(*p->entries));
+	if (!entries)
+		return -ENOMEM;
+	p->entries = entries;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	e->name = name;
+	e->workers = calloc(p->n_workers, sizeof(*e->workers));
+	if (!e->workers || !tsearch(e, &p->tree, compare)) {
+		entry_free(e);
+		return -ENOMEM;
+	}
+	p->entries[p->n_entries++] = e;
+	return 0;
+}
+
+int
+policies_learn(struct policies *p, const struct conf *conf)
+{
+	int err = learn(p, conf->fallback.name);
+
+	for (size_t i = 0; !err && i < conf->n_policies; i++)
+		err = learn(p, conf->policies[i].name);
+	return err;
+}
+
+struct policy_stats **
+policies_of_worker(
+    const struct policies *p, const struct conf *conf, size_t worker)
+{
+	struct policy_stats **list =
+	    malloc((conf->n_policies + 1) * sizeof(*list));
+
+	if (!list)
+		return NULL;
+	for (size_t i = 0; i < conf->n_policies; i++)
+		list[i] = &find(p, conf->policies[i].name)->workers[worker];
+	list[conf->n_policies] = &find(p, conf->fallback.name)->workers[worker];
+	return list;
+}
+
+/* Over SPAN seconds, or as many as there are. */
+static void
+add_rates(const struct policies *p, const struct entry *e, size_t span,
+    double rates[POLICIES_RATES])
+{
+	uint64_t last = e->n_samples - 1, tick = p->n_ticks - 1;
+	int64_t ms;
+
+	if (span > last)
+		span = last;
+	ms = p->times[tick % SAMPLES] - p->times[(tick - span) % SAMPLES];
+	for (int i = 0; i < POLICIES_RATES && ms > 0; i++)
+		rates[i] += 1000.0 *
+		    (double)(e->samples[last % SAMPLES][i] -
+			e->samples[(last - span) % SAMPLES][i]) /
+		    (double)ms;
+}
+
+void
+policies_add(
+    const struct policies *p, const char *name, struct policies_sum *sum)
+{
+	const struct entry *e = find(p, name);
+
+	if (!e)
+		return;
+	for (size_t i = 0; i < p->n_workers; i++)
+		policy_stats_sum(&sum->stats, &e->workers[i]);
+	for (size_t i = 0; e->n_samples && i < POLICIES_SPANS; i++)
+		add_rates(p, e, spans[i], sum->rates[i]);
+}
+
+const char *
+policies_name(const struct policies *p, size_t i)
+{
+	return i < p->n_entries ? p->entries[i]->name : NULL;
 }

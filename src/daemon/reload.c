@@ -1,6 +1,7 @@
 #include "daemon/reload.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,6 +9,7 @@
 #include "base/privs.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
+#include "daemon/policies.h"
 #include "daemon/state.h"
 #include "daemon/web.h"
 
@@ -60,11 +62,18 @@ reload_hand_out(
 {
 	size_t n = plan->n_addrs;
 
-	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++)
-		if (worker_adopt(d->workers[i], conf, plan->fds + i * n, n)) {
+	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++) {
+		struct policy_stats **stats =
+		    policies_of_worker(d->policies, conf, i);
+
+		if (!stats ||
+		    worker_adopt(
+			d->workers[i], conf, stats, plan->fds + i * n, n)) {
+			free(stats);
 			log_error("out of memory for worker %zu", i);
 			return false;
 		}
+	}
 	return true;
 }
 
@@ -76,7 +85,9 @@ prepare(struct daemon *d, struct listen_plan *plan)
 
 	if (!conf)
 		return NULL;
-	if (web_prepare(d->web, conf)) {
+	if (policies_learn(d->policies, conf)) {
+		log_error("out of memory for the counters of policies");
+	} else if (web_prepare(d->web, conf)) {
 		if (!listen_open(plan, conf, d->conf, d->shared.n_workers))
 			return conf;
 		web_abort(d->web);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "daemon/policies.h"
 #include "daemon/state.h"
 
 /* Of one worker in one look: so many are measured, so many seen at all. */
@@ -48,15 +49,19 @@ quotient(uint64_t sum, uint64_t n)
 }
 
 static void
-make_point(struct sampler_point *point, const struct series *series,
-    const struct sample_policy *p, int64_t now, int64_t ms)
+make_point(struct sampler_point *point, const struct sample_policy *p,
+    const struct policies_sum *sum, int64_t now)
 {
-	*point = (struct sampler_point){ .ms = now };
+	const double *rates = sum->rates[POLICIES_1S];
+
+	*point = (struct sampler_point){
+		.ms = now,
+		.rates = { (float)rates[POLICIES_UP],
+		    (float)rates[POLICIES_DOWN] },
+	};
 	for (int i = 0; i < 2; i++) {
 		const struct sample_leg *leg = &p->legs[i];
-		uint64_t bytes = series->bytes[i] - series->before[i];
 
-		point->rates[i] = quotient(8000 * bytes, (uint64_t)ms);
 		point->rtt_us[i] = quotient(leg->rtt_us, leg->measured);
 		point->retrans[i] = quotient(leg->retransmits, leg->segments);
 	}
@@ -71,76 +76,52 @@ find_in(const struct sample *sample, const char *policy)
 	return NULL;
 }
 
-static struct series *
-find_series(const struct sampler *s, const char *policy)
-{
-	for (size_t i = 0; i < s->n_series; i++)
-		if (s->series[i]->shown.policy == policy)
-			return s->series[i];
-	return NULL;
-}
-
-/* NULL: no room or no memory, so a chart less. */
-static struct series *
+/* No room or no memory: a chart less. */
+static void
 add_series(struct sampler *s, const char *policy)
 {
-	struct series *series = NULL;
+	struct sampler_series *series = NULL;
 
 	if (s->n_series <= SAMPLE_POLICIES)
 		series = calloc(1, sizeof(*series));
 	if (!series)
-		return NULL;
-	series->shown.policy = policy;
-	return s->series[s->n_series++] = series;
-}
-
-static void
-add_bytes(struct sampler *s, const struct policy_stats *counts)
-{
-	struct series *all = s->series[0];
-	struct series *series = find_series(s, counts->name);
-
-	all->bytes[RELAY_UP] += counts->bytes_up;
-	all->bytes[RELAY_DOWN] += counts->bytes_down;
-	if (!series)
-		series = add_series(s, counts->name);
-	if (!series)
 		return;
-	series->bytes[RELAY_UP] += counts->bytes_up;
-	series->bytes[RELAY_DOWN] += counts->bytes_down;
+	series->policy = policy;
+	s->series[s->n_series++] = series;
 }
 
-/* All bytes so far, those of flows that have ended included. */
 static void
-sum_bytes(struct sampler *s)
+learn_policies(struct sampler *s)
 {
-	for (size_t i = 0; i < s->n_series; i++) {
-		struct series *series = s->series[i];
+	const char *name;
 
-		memcpy(series->before, series->bytes, sizeof(series->bytes));
-		memset(series->bytes, 0, sizeof(series->bytes));
+	/* They are only ever added, at the end. */
+	for (size_t i = s->n_series - 1; i < SAMPLE_POLICIES; i++) {
+		name = policies_name(s->daemon->policies, i);
+		if (!name)
+			return;
+		add_series(s, name);
 	}
-	for (size_t i = 0; i < s->daemon->shared.n_workers; i++)
-		for (const struct policy_stats *p = policy_book_first(
-			 worker_policies(s->daemon->workers[i]));
-		     p; p = p->next)
-			add_bytes(s, p);
 }
 
 static void
-keep_points(struct sampler *s, int64_t ms)
+keep_points(struct sampler *s)
 {
 	static const struct sample_policy silent;
+	struct policies_sum all = { 0 };
 
-	sum_bytes(s);
-	for (size_t i = 0; i < s->n_series; i++) {
-		struct series *series = s->series[i];
-		const char *policy = series->shown.policy;
-		const struct sample_policy *p =
-		    policy ? find_in(&s->sum, policy) : &s->sum.all;
+	for (size_t i = s->n_series; i-- > 0;) {
+		struct sampler_series *series = s->series[i];
+		struct policies_sum sum = { 0 };
+		const struct sample_policy *p = &s->sum.all;
 
-		make_point(&series->shown.points[s->next], series,
-		    p ? p : &silent, s->sum_ms, ms);
+		if (series->policy) {
+			p = find_in(&s->sum, series->policy);
+			policies_add(s->daemon->policies, series->policy, &sum);
+			policies_add(s->daemon->policies, series->policy, &all);
+		}
+		make_point(&series->points[s->next], p ? p : &silent,
+		    series->policy ? &sum : &all, s->sum_ms);
 	}
 	s->next = (s->next + 1) % SAMPLER_POINTS;
 }
@@ -148,13 +129,12 @@ keep_points(struct sampler *s, int64_t ms)
 static void
 finish_look(struct sampler *s)
 {
-	int64_t before = s->sum_ms ? s->sum_ms : s->started_ms;
-
 	memset(&s->sum, 0, sizeof(s->sum));
 	for (size_t i = 0; i < s->daemon->shared.n_workers; i++)
 		sample_add(&s->sum, &s->looks[i].sample);
 	s->sum_ms = clock_ms();
-	keep_points(s, s->sum_ms - before);
+	learn_policies(s);
+	keep_points(s);
 }
 
 static void
@@ -288,9 +268,10 @@ sampler_last(const struct sampler *s, int64_t *age_ms)
 const struct sampler_series *
 sampler_series(const struct sampler *s, const char *policy)
 {
-	const struct series *series = find_series(s, policy);
-
-	return series ? &series->shown : NULL;
+	for (size_t i = 0; i < s->n_series; i++)
+		if (s->series[i]->policy == policy)
+			return s->series[i];
+	return NULL;
 }
 
 const struct sampler_point *
@@ -307,25 +288,4 @@ sampler_lag_us(const struct sampler *s, size_t worker)
 	int64_t waiting = look->sent_us ? clock_us() - look->sent_us : 0;
 
 	return waiting > look->lag_us ? waiting : look->lag_us;
-}
-
-void
-sampler_rates(
-    const struct sampler *s, const char *policy, size_t n, double rates[2])
-{
-	const struct sampler_series *series = sampler_series(s, policy);
-	double sums[2] = { 0 };
-	size_t found = 0;
-
-	for (size_t i = SAMPLER_POINTS - n; series && i < SAMPLER_POINTS; i++) {
-		const struct sampler_point *p = sampler_point(s, series, i);
-
-		if (!p->ms)
-			continue;
-		found++;
-		sums[0] += (double)p->rates[0];
-		sums[1] += (double)p->rates[1];
-	}
-	rates[0] = found ? sums[0] / (double)found : NAN;
-	rates[1] = found ? sums[1] / (double)found : NAN;
 }

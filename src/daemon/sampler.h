@@ -54,13 +54,6 @@ const struct sampler_series *sampler_series(
 const struct sampler_point *sampler_point(
     const struct sampler *s, const struct sampler_series *series, size_t i);
 
-/*
- * Bits a second of POLICY (as above), by enum relay_lane: the mean of the
- * last N points. NAN: not known.
- */
-void sampler_rates(
-    const struct sampler *s, const char *policy, size_t n, double rates[2]);
-
 /* The longest that WORKER made a message wait in the last look, in us. */
 int64_t sampler_lag_us(const struct sampler *s, size_t worker);
 

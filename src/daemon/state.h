@@ -19,6 +19,7 @@ struct event;
 struct event_base;
 struct localaddr_watch;
 struct mailbox;
+struct policies;
 struct sampler;
 struct web;
 
@@ -38,6 +39,7 @@ struct daemon {
 	struct worker **workers;
 	_Atomic int64_t live_total;
 	struct control_socket socket;
+	struct policies *policies;
 	struct console *console; /* NULL: no control socket */
 	struct sampler *sampler;
 	struct web *web;

@@ -23,7 +23,6 @@
 
 /* More than that no page shows, and no browser wants every two seconds. */
 #define POLICIES_MAX 256
-#define RATE_POINTS 10 /* of the sampler: seconds */
 
 /* Six digits do for what was measured. */
 #define TEXT_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))
@@ -172,23 +171,27 @@ endings(const struct policy_stats *counts)
 }
 
 static json_t *
-policy_object(const struct policy_stats *counts, const struct daemon *d,
-    const struct sample *sample)
+policy_object(
+    const char *name, const struct daemon *d, const struct sample *sample)
 {
-	const struct sample_policy *p = find_sample(sample, counts->name);
+	const struct sample_policy *p = find_sample(sample, name);
+	struct policies_sum sum = { 0 };
+	const struct policy_stats *counts = &sum.stats;
+	const double *rates = sum.rates[POLICIES_10S];
 	json_t *object = json_object();
-	uint64_t opened = counts->flows_opened;
-	double rates[2];
+	uint64_t opened;
 
-	sampler_rates(d->sampler, counts->name, RATE_POINTS, rates);
-	json_object_set_new(object, "name", json_string(counts->name));
+	policies_add(d->policies, name, &sum);
+	opened = counts->flows_opened;
+	json_object_set_new(object, "name", json_string(name));
 	json_object_set_new(
 	    object, "flows_active", number(opened - counts->flows_ended));
 	json_object_set_new(object, "flows_opened", number(opened));
 	json_object_set_new(object, "up", number(counts->bytes_up));
 	json_object_set_new(object, "down", number(counts->bytes_down));
-	json_object_set_new(object, "rate_up", measured(rates[RELAY_UP]));
-	json_object_set_new(object, "rate_down", measured(rates[RELAY_DOWN]));
+	json_object_set_new(object, "rate_up", json_real(rates[POLICIES_UP]));
+	json_object_set_new(
+	    object, "rate_down", json_real(rates[POLICIES_DOWN]));
 	json_object_set_new(
 	    object, "congestion_refused", number(counts->congestion_refused));
 	json_object_set_new(object, "endings", endings(counts));
@@ -199,22 +202,55 @@ policy_object(const struct policy_stats *counts, const struct daemon *d,
 	return object;
 }
 
-/* In a long list, those that no flow has met are left out. */
+/* The I-th policy of CONF, the built-in one last. */
+static const char *
+policy_name(const struct conf *conf, size_t i)
+{
+	return i < conf->n_policies ? conf->policies[i].name
+				    : conf->fallback.name;
+}
+
+static bool
+is_configured(const struct conf *conf, const char *name, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (policy_name(conf, i) == name)
+			return true;
+	return false;
+}
+
+/* In the order of the file; then those that only live flows have. */
 static json_t *
 policies(const struct daemon *d, const struct sample *sample)
 {
+	const struct conf *conf = d->conf;
+	size_t n = conf->n_policies;
 	json_t *array = json_array();
-	struct policies list;
 
-	if (policies_collect(&list, d))
-		return array;
-	for (size_t i = 0; i < list.n; i++)
-		if ((list.n <= POLICIES_MAX || list.rows[i].flows_opened) &&
-		    json_array_size(array) < POLICIES_MAX)
+	for (size_t i = 0; i <= n && i < POLICIES_MAX; i++)
+		if (i < n || !is_configured(conf, conf->fallback.name, n))
+			json_array_append_new(array,
+			    policy_object(policy_name(conf, i), d, sample));
+	for (size_t i = 0; i < sample->n_policies; i++) {
+		const char *name = sample->policies[i].name;
+
+		if (!is_configured(conf, name, n + 1))
 			json_array_append_new(
-			    array, policy_object(&list.rows[i], d, sample));
-	policies_clear(&list);
+			    array, policy_object(name, d, sample));
+	}
 	return array;
+}
+
+/* Bits a second of all policies that the array LIST has. */
+static double
+total_rate(const json_t *list, const char *rate)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		sum += json_number_value(
+		    json_object_get(json_array_get(list, i), rate));
+	return sum;
 }
 
 /* The longest that any worker kept a message waiting. */
@@ -261,19 +297,21 @@ answer(const struct daemon *d, const char *policy)
 {
 	json_t *object = json_object();
 	struct stats sum = { 0 };
-	double rates[2];
+	json_t *list;
 	int64_t age_ms;
 	const struct sample *sample = sampler_last(d->sampler, &age_ms);
 
+	list = policies(d, sample);
 	signals_sum_stats(d, &sum);
 	add_figures(object, d, &sum);
-	sampler_rates(d->sampler, NULL, RATE_POINTS, rates);
-	json_object_set_new(object, "rate_up", measured(rates[RELAY_UP]));
-	json_object_set_new(object, "rate_down", measured(rates[RELAY_DOWN]));
+	json_object_set_new(
+	    object, "rate_up", json_real(total_rate(list, "rate_up")));
+	json_object_set_new(
+	    object, "rate_down", json_real(total_rate(list, "rate_down")));
 	json_object_set_new(object, "loop_lag_us", json_integer(lag_us(d)));
 	json_object_set_new(object, "sample_age_ms", json_integer(age_ms));
 	json_object_set_new(object, "flows_sampled", number(sample->flows));
-	json_object_set_new(object, "policies", policies(d, sample));
+	json_object_set_new(object, "policies", list);
 	json_object_set_new(object, "series", minutes(d->sampler, policy));
 	json_object_set_new(object, "busiest", busiest(sample));
 	return object;
@@ -292,12 +330,10 @@ asked_policy(const struct daemon *d, struct evhttp_request *request)
 		return NULL;
 	wanted = evhttp_find_header(&list, "policy");
 	for (size_t i = 0; wanted && i <= d->conf->n_policies; i++) {
-		const struct policy *p = i < d->conf->n_policies
-		    ? &d->conf->policies[i]
-		    : &d->conf->fallback;
+		const char *name = policy_name(d->conf, i);
 
-		if (!strcmp(p->name, wanted))
-			found = p->name;
+		if (!strcmp(name, wanted))
+			found = name;
 	}
 	evhttp_clear_headers(&list);
 	return found;

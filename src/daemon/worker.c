@@ -113,6 +113,7 @@ worker_start(struct worker *w)
 
 struct adoption {
 	struct conf *conf;
+	struct policy_stats **policy_stats;
 	size_t n;
 	struct worker_listener fds[];
 };
@@ -129,10 +130,10 @@ on_adopt(void *owner, void *arg)
 		if (listeners_add(&w->flows.listeners, a->fds[i].fd,
 			&a->fds[i].addr, &inherited))
 			log_error("worker: out of memory for a listener");
-	if (policy_book_adopt(&w->flows.policies, a->conf->n_policies + 1))
-		log_error("worker: out of memory for counters");
 	conf_unref(w->flows.conf);
 	w->flows.conf = a->conf;
+	free(w->flows.policy_stats);
+	w->flows.policy_stats = a->policy_stats;
 	listeners_keep(&w->flows.listeners, a->conf);
 	free(a);
 	tell_main(w, w->shared->on_adopted, w);
@@ -140,7 +141,8 @@ on_adopt(void *owner, void *arg)
 
 int
 worker_adopt(struct worker *w, struct conf *conf,
-    const struct worker_listener *fds, size_t n)
+    struct policy_stats **policy_stats, const struct worker_listener *fds,
+    size_t n)
 {
 	struct adoption *a = malloc(sizeof(*a) + n * sizeof(*fds));
 
@@ -150,6 +152,7 @@ worker_adopt(struct worker *w, struct conf *conf,
 	if (n)
 		memcpy(a->fds, fds, n * sizeof(*fds));
 	a->conf = conf_ref(conf);
+	a->policy_stats = policy_stats;
 	if (!mailbox_post(w->mailbox, on_adopt, a))
 		return 0;
 	conf_unref(conf);
@@ -268,10 +271,4 @@ const struct stats *
 worker_stats(const struct worker *w)
 {
 	return &w->flows.stats;
-}
-
-const struct policy_book *
-worker_policies(const struct worker *w)
-{
-	return &w->flows.policies;
 }

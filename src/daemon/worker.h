@@ -1,8 +1,7 @@
 /*
  * worker: one thread with its own event base, listeners and flows. Main
  * owns it and speaks to it through its mailbox; it speaks to main through
- * main's. Only worker_stats and worker_policies look inside from another
- * thread.
+ * main's. Only worker_stats looks inside from another thread.
  */
 #ifndef UNATATP_DAEMON_WORKER_H
 #define UNATATP_DAEMON_WORKER_H
@@ -17,7 +16,7 @@
 #include "flow/stats.h"
 
 struct flow_set;
-struct policy_book;
+struct policy_stats;
 struct worker;
 
 /* What all workers of a daemon share. */
@@ -42,11 +41,13 @@ struct worker *worker_new(const struct worker_shared *shared, size_t index);
 __attribute__((warn_unused_result)) int worker_start(struct worker *w);
 
 /*
- * Takes a reference to CONF, and N listening sockets; sockets of addresses
+ * Takes a reference to CONF, the array of what to count its policies in (by
+ * their index; the fallback is last), and N listening sockets; sockets of addresses
  * that CONF does not name are closed. 0 or -ENOMEM (nothing was taken).
  */
 __attribute__((warn_unused_result)) int worker_adopt(struct worker *w,
-    struct conf *conf, const struct worker_listener *fds, size_t n);
+    struct conf *conf, struct policy_stats **policy_stats,
+    const struct worker_listener *fds, size_t n);
 
 /* Takes a reference to the gateway's addresses. */
 void worker_set_local(struct worker *w, struct localaddr_set *set);
@@ -75,6 +76,5 @@ void worker_close_flows(struct worker *w, enum ending ending);
 void worker_free(struct worker *w);
 
 const struct stats *worker_stats(const struct worker *w);
-const struct policy_book *worker_policies(const struct worker *w);
 
 #endif

@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sock.h"
-#include "flow/flow_count.h"
 #include "flow/flow_log.h"
 
 /* Flushing: how often to look, and how long without progress to wait. */
@@ -214,11 +213,13 @@ flow_close(struct flow *flow, enum ending ending)
 		flow_log_end(
 		    flow, (enum conf_flow_log)set->conf->log.flows, ending);
 	/* Counted before a peer can see it. */
+	if (!flow->policy_stats)
+		flow_take_policy(flow, &set->conf->fallback);
+	policy_stats_end(flow, ending);
 	stats_add(&set->stats.flows_ended, 1);
 	stats_add(&set->stats.endings[ending], 1);
 	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
 	stats_add(&set->stats.bytes_down, relay->lanes[RELAY_DOWN].bytes);
-	flow_count_end(flow, ending);
 	event_del(&flow->timer);
 	relay_stop(relay);
 	close_leg(&relay->legs[RELAY_CLIENT], reset);
@@ -306,6 +307,6 @@ flow_set_clear(struct flow_set *set)
 	pipe_pool_clear(&set->pipes);
 	free(set->relays.scratch);
 	conf_unref(set->conf);
+	free(set->policy_stats);
 	localaddr_unref(set->local);
-	policy_book_clear(&set->policies);
 }

@@ -45,7 +45,7 @@ struct flow_cursor {
 	bool begun, done;
 };
 
-/* What the counters of its policy have of one leg: flow_count.h. */
+/* What the counters of its policy have of one leg: policy_stats.h. */
 struct flow_mark {
 	uint32_t segments, retransmits;
 	unsigned char algorithm; /* place in the set's list + 1; 0: not yet */
@@ -56,7 +56,8 @@ struct flow {
 	TAILQ_ENTRY(flow) entry; /* on the list of its state */
 	TAILQ_ENTRY(flow) all;	 /* until it is closed */
 	struct flow_set *set;
-	const char *policy; /* interned: conf.h */
+	const char *policy;		   /* interned: conf.h */
+	struct policy_stats *policy_stats; /* NULL: not decided yet */
 	uint64_t id;
 	struct addr src, dst;
 	struct event timer;
@@ -67,9 +68,7 @@ struct flow {
 	int64_t flushed_ms;
 	enum flow_state state;
 	struct flow_pace pace;
-	struct flow_mark marks[2];   /* by enum relay_side */
-	struct policy_stats *counts; /* NULL: no policy yet, or no memory */
-	int64_t opened_us;	     /* clock_us */
+	struct flow_mark marks[2]; /* by enum relay_side */
 };
 
 TAILQ_HEAD(flow_list, flow);
@@ -77,8 +76,9 @@ LIST_HEAD(flow_cursor_list, flow_cursor);
 
 struct flow_set {
 	struct event_base *base;
-	struct conf *conf;	     /* a reference */
-	struct localaddr_set *local; /* a reference */
+	struct conf *conf;		    /* a reference */
+	struct policy_stats **policy_stats; /* by policy.index; owned */
+	struct localaddr_set *local;	    /* a reference */
 	struct listeners listeners;
 	struct flow_list lists[FLOW_STATES];
 	struct flow_list all; /* that live, in the order of their ids */
@@ -86,7 +86,6 @@ struct flow_set {
 	struct relay_shared relays;
 	struct pipe_pool pipes;
 	struct stats stats;
-	struct policy_book policies;
 	/* The algorithms that legs were seen to run. */
 	char algorithms[FLOW_ALGORITHMS][SOCK_CONGESTION_MAX];
 	struct poller *poller;
@@ -120,6 +119,9 @@ void flow_set_close_all(struct flow_set *set, enum ending ending);
  * A listener_accept_fn.
  */
 void flow_open(struct listener *l, int fd, const struct addr *peer);
+
+/* FLOW is treated by POLICY from now on. */
+void flow_take_policy(struct flow *flow, const struct policy *policy);
 
 /* The dial has ended: the server leg's entry until the relay takes it. */
 void flow_on_connected(struct poll_entry *entry, uint32_t events);

@@ -10,7 +10,6 @@
 #include "base/sock.h"
 #include "conf/policy.h"
 #include "flow/flow.h"
-#include "flow/flow_count.h"
 
 static struct flow_set *
 set_of(struct listener *l)
@@ -32,8 +31,7 @@ flow_new(struct flow_set *set, const struct addr *peer)
 	flow->policy = set->conf->fallback.name;
 	flow->src = *peer;
 	addr_unmap(&flow->src);
-	flow->opened_us = clock_us();
-	flow->opened_ms = flow->opened_us / 1000;
+	flow->opened_ms = clock_ms();
 	relay_init(&flow->relay, &set->relays, 0, 0);
 	evtimer_assign(&flow->timer, set->base, flow_on_timer, flow);
 	flow->state = FLOW_DIALLING;
@@ -96,11 +94,12 @@ find_objection(const struct flow *flow, const struct policy *policy)
 	return ENDING_COUNT;
 }
 
-static void
-take_policy(struct flow *flow, const struct policy *policy)
+void
+flow_take_policy(struct flow *flow, const struct policy *policy)
 {
 	flow->policy = policy->name;
-	flow_count_open(flow, policy->index);
+	flow->policy_stats = flow->set->policy_stats[policy->index];
+	policy_stats_open(flow);
 	flow->connect_ms = policy->timeouts.connect;
 	flow->idle_ms = policy->timeouts.idle;
 	flow->half_close_ms = policy->timeouts.half_close;
@@ -117,7 +116,7 @@ tolerate(struct flow *flow, const struct policy *policy, const char *leg,
 	if (!err)
 		return true;
 	stats_add(&flow->set->stats.congestion_refused, 1);
-	flow_count_refused(flow);
+	stats_add(&flow->policy_stats->congestion_refused, 1);
 	if (log_allow(LOG_LEVEL_WARNING))
 		log_warning("flow id=%llu policy=%s: the kernel refuses "
 			    "congestion \"%s\" on the %s leg: %s (see sysctl "
@@ -244,7 +243,7 @@ open_by_policy(struct flow *flow, const struct listener *l)
 		return ENDING_CLIENT_RESET;
 	addr_unmap(&flow->dst);
 	policy = policy_find(flow->set->conf, &flow->src, &flow->dst);
-	take_policy(flow, policy);
+	flow_take_policy(flow, policy);
 	ending = find_objection(flow, policy);
 	if (ending != ENDING_COUNT)
 		return ending;
@@ -290,7 +289,7 @@ flow_on_connected(struct poll_entry *entry, uint32_t events)
 		return;
 	}
 	flow->connected_ms = clock_ms();
-	flow_count_connected(flow);
+	policy_stats_connect(flow);
 	flow_enter(flow, FLOW_OPEN);
 	flow_arm(flow);
 	relay_start(&flow->relay, events, err);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "flow/flow_count.h"
 
 /* A rate is taken anew after so long; sooner it would be noise. */
 #define PACE_MS 500
@@ -85,8 +84,8 @@ flow_take_pace(struct flow *flow, int64_t now)
 
 		pace->rates[i] =
 		    (bytes - pace->bytes[i]) * 8000 / (uint64_t)(ms ? ms : 1);
+		pace->bytes[i] = bytes;
 	}
-	flow_count_bytes(flow);
 	pace->at_ms = now;
 }
 

@@ -1,50 +1,45 @@
 #include "flow/histogram.h"
 
-#include <math.h>
-
-static const struct {
-	uint64_t first, factor;
-} scales[HISTOGRAM_SCALES] = {
-	[HISTOGRAM_TIME] = { 125, 2 },
-	[HISTOGRAM_LIFE] = { 1000, 3 },
-	[HISTOGRAM_SHARE] = { 8, 2 },
-};
-
 static uint64_t
 get(const stats_counter *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-uint64_t
-histogram_bound(enum histogram_scale scale, unsigned i)
+/* 0: zero; then for each power of two its lower and its upper half. */
+static size_t
+bucket_of(uint32_t value)
 {
-	uint64_t bound = scales[scale].first;
+	unsigned power;
 
-	if (i >= HISTOGRAM_BUCKETS - 1)
-		return UINT64_MAX;
-	while (i--)
-		bound *= scales[scale].factor;
-	return bound;
+	if (value < 2)
+		return value;
+	power = 31 - (unsigned)__builtin_clz(value);
+	return 2 * power + (value >> (power - 1) & 1);
+}
+
+uint64_t
+histogram_bound(size_t i)
+{
+	if (i < 2)
+		return i;
+	return (UINT64_C(2) + (i & 1)) << (i / 2 - 1);
 }
 
 void
-histogram_add(struct histogram *h, enum histogram_scale scale, uint64_t value)
+histogram_add(struct histogram *h, uint64_t value)
 {
-	uint64_t bound = scales[scale].first;
-	unsigned i = 0;
+	uint32_t capped = value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 
-	for (; i < HISTOGRAM_BUCKETS - 1 && value > bound; i++)
-		bound *= scales[scale].factor;
-	stats_add(&h->counts[i], 1);
-	stats_add(&h->sum, value);
+	stats_add(&h->buckets[bucket_of(capped)], 1);
+	stats_add(&h->sum, capped);
 }
 
 void
 histogram_sum(struct histogram *sum, const struct histogram *from)
 {
-	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
-		stats_add(&sum->counts[i], get(&from->counts[i]));
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+		stats_add(&sum->buckets[i], get(&from->buckets[i]));
 	stats_add(&sum->sum, get(&from->sum));
 }
 
@@ -53,28 +48,27 @@ histogram_count(const struct histogram *h)
 {
 	uint64_t n = 0;
 
-	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
-		n += get(&h->counts[i]);
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+		n += get(&h->buckets[i]);
 	return n;
 }
 
-double
-histogram_quantile(
-    const struct histogram *h, enum histogram_scale scale, double q)
+uint64_t
+histogram_quantile(const struct histogram *h, unsigned percent)
 {
-	double wanted = q * (double)histogram_count(h), seen = 0;
-	double low = 0;
+	double rank = (double)histogram_count(h) * percent / 100;
 
-	if (wanted <= 0)
-		return histogram_count(h) ? 0 : NAN;
-	for (unsigned i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
-		double high = (double)histogram_bound(scale, i);
-		double n = (double)get(&h->counts[i]);
+	if (rank <= 0)
+		return 0;
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		double here = (double)get(&h->buckets[i]);
+		uint64_t low = histogram_bound(i);
+		/* The last value of the bucket, not the first of the next. */
+		double span = (double)(histogram_bound(i + 1) - 1 - low);
 
-		if (seen + n >= wanted)
-			return low + (high - low) * (wanted - seen) / n;
-		seen += n;
-		low = high;
+		if (here >= rank)
+			return low + (uint64_t)(span * rank / here + 0.5);
+		rank -= here;
 	}
-	return low; /* all that is known: not below that */
+	return UINT32_MAX;
 }

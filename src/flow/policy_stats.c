@@ -1,68 +1,89 @@
 #include "flow/policy_stats.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include "base/clock.h"
+#include "base/sock.h"
+#include "flow/flow.h"
 
-int
-policy_book_adopt(struct policy_book *book, size_t n)
+static uint64_t
+get(const stats_counter *counter)
 {
-	free(book->by_index);
-	book->by_index = calloc(n, sizeof(struct policy_stats *));
-	return book->by_index ? 0 : -ENOMEM;
-}
-
-struct policy_stats *
-policy_book_find(struct policy_book *book, const char *name, size_t index)
-{
-	struct policy_stats *first = atomic_load(&book->first), *p = first;
-
-	if (!book->by_index || book->by_index[index])
-		return book->by_index ? book->by_index[index] : NULL;
-	while (p && p->name != name)
-		p = p->next;
-	if (!p) {
-		p = calloc(1, sizeof(*p));
-		if (!p)
-			return NULL;
-		p->name = name;
-		p->next = first;
-		atomic_store(&book->first, p);
-	}
-	book->by_index[index] = p;
-	return p;
-}
-
-void
-policy_book_clear(struct policy_book *book)
-{
-	struct policy_stats *p = atomic_load(&book->first), *next;
-
-	for (; p; p = next) {
-		next = p->next;
-		free(p);
-	}
-	free(book->by_index);
-}
-
-const struct policy_stats *
-policy_book_first(const struct policy_book *book)
-{
-	return atomic_load(&book->first);
+	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
 void
 policy_stats_sum(struct policy_stats *sum, const struct policy_stats *from)
 {
-#define X(row)               \
-	stats_add(&sum->row, \
-	    atomic_load_explicit(&from->row, memory_order_relaxed));
-	POLICY_STATS_TABLE(X)
+#define X(name) stats_add(&sum->name, get(&from->name));
+	POLICY_COUNTERS(X)
+#undef X
+#define X(name) histogram_sum(&sum->name, &from->name);
+	POLICY_HISTOGRAMS(X)
 #undef X
 	for (int i = 0; i < ENDING_COUNT; i++)
-		stats_add(&sum->endings[i],
-		    atomic_load_explicit(
-			&from->endings[i], memory_order_relaxed));
-#define X(row, scale) histogram_sum(&sum->row, &from->row);
-	POLICY_HISTOGRAM_TABLE(X)
-#undef X
+		stats_add(&sum->endings[i], get(&from->endings[i]));
+}
+
+void
+policy_stats_open(struct flow *flow)
+{
+	struct policy_stats *stats = flow->policy_stats;
+
+	stats_add(&stats->flows_opened, 1);
+	flow->relay.moved[RELAY_UP] = &stats->bytes_up;
+	flow->relay.moved[RELAY_DOWN] = &stats->bytes_down;
+}
+
+void
+policy_stats_connect(struct flow *flow)
+{
+	histogram_add(&flow->policy_stats->connect_ms,
+	    (uint64_t)(flow->connected_ms - flow->opened_ms));
+}
+
+void
+policy_stats_leg(struct flow *flow, int side, const struct sock_info *info)
+{
+	struct policy_stats *stats = flow->policy_stats;
+	struct flow_mark *mark = &flow->marks[side];
+	bool client = side == RELAY_CLIENT;
+
+	stats_add(client ? &stats->client_segments : &stats->server_segments,
+	    info->segments - mark->segments);
+	stats_add(client ? &stats->client_retrans : &stats->server_retrans,
+	    info->retransmits - mark->retransmits);
+	mark->segments = info->segments;
+	mark->retransmits = info->retransmits;
+}
+
+/* What the kernel says of a leg that is about to close. */
+static void
+end_leg(struct flow *flow, int side, struct histogram *rtt_us,
+    struct histogram *retrans_ppm)
+{
+	struct sock_info info;
+
+	sock_info(flow->relay.legs[side].fd, &info);
+	policy_stats_leg(flow, side, &info);
+	if (info.rtt_us)
+		histogram_add(rtt_us, info.rtt_us);
+	if (info.segments)
+		histogram_add(retrans_ppm,
+		    UINT64_C(1000000) * info.retransmits / info.segments);
+}
+
+void
+policy_stats_end(struct flow *flow, enum ending ending)
+{
+	struct policy_stats *stats = flow->policy_stats;
+
+	stats_add(&stats->flows_ended, 1);
+	stats_add(&stats->endings[ending], 1);
+	if (!flow->connected_ms)
+		return;
+	histogram_add(
+	    &stats->duration_ms, (uint64_t)(clock_ms() - flow->opened_ms));
+	end_leg(flow, RELAY_CLIENT, &stats->client_rtt_us,
+	    &stats->client_retrans_ppm);
+	end_leg(flow, RELAY_SERVER, &stats->server_rtt_us,
+	    &stats->server_retrans_ppm);
 }

@@ -1,73 +1,61 @@
 /*
- * policy_stats: a worker's counters of one policy. They are there from its
- * first flow to the end of the process, whatever reloads do: a policy is
- * its name. As with stats.h the worker writes, and main reads relaxed.
+ * policy_stats: what a worker counts for one policy. Like stats.h: the
+ * worker writes, main reads relaxed. Main owns the memory, which a policy's
+ * name keeps through reloads and for the life of the process.
  */
 #ifndef UNATATP_FLOW_POLICY_STATS_H
 #define UNATATP_FLOW_POLICY_STATS_H
-
-#include <stddef.h>
 
 #include "flow/ending.h"
 #include "flow/histogram.h"
 #include "flow/stats.h"
 
-/* Segments are those with data; retransmits are among them. */
-#define POLICY_STATS_TABLE(X) \
-	X(flows_opened)       \
-	X(flows_ended)        \
-	X(bytes_up)           \
-	X(bytes_down)         \
-	X(congestion_refused) \
-	X(client_segments)    \
-	X(client_retransmits) \
-	X(server_segments)    \
-	X(server_retransmits)
+/* Bytes as they go, segments when somebody looks, the rest at once. */
+#define POLICY_COUNTERS(X)                                  \
+	X(flows_opened)                                     \
+	X(flows_ended)                                      \
+	X(bytes_up)                                         \
+	X(bytes_down)                                       \
+	X(congestion_refused)                               \
+	X(client_segments) /* with data; retrans of them */ \
+	X(client_retrans)                                   \
+	X(server_segments)                                  \
+	X(server_retrans)
 
-/* At the end of a flow; what a leg never had is not in them. */
-#define POLICY_HISTOGRAM_TABLE(X)          \
-	X(connect, HISTOGRAM_TIME)         \
-	X(client_rtt, HISTOGRAM_TIME)      \
-	X(server_rtt, HISTOGRAM_TIME)      \
-	X(duration, HISTOGRAM_LIFE)        \
-	X(client_retrans, HISTOGRAM_SHARE) \
-	X(server_retrans, HISTOGRAM_SHARE)
+/* Of flows that were connected: one value each, all but the first at its end */
+#define POLICY_HISTOGRAMS(X)  \
+	X(connect_ms)         \
+	X(duration_ms)        \
+	X(client_rtt_us)      \
+	X(server_rtt_us)      \
+	X(client_retrans_ppm) \
+	X(server_retrans_ppm)
 
 struct policy_stats {
-	const char *name;	   /* interned */
-	struct policy_stats *next; /* written once, before it is seen */
-#define X(row) stats_counter row;
-	POLICY_STATS_TABLE(X)
+#define X(name) stats_counter name;
+	POLICY_COUNTERS(X)
+#undef X
+#define X(name) struct histogram name;
+	POLICY_HISTOGRAMS(X)
 #undef X
 	stats_counter endings[ENDING_COUNT];
-#define X(row, scale) struct histogram row;
-	POLICY_HISTOGRAM_TABLE(X)
-#undef X
 };
 
-/* All policies that a flow set has met. Zeroed: none. */
-struct policy_book {
-	_Atomic(struct policy_stats *) first; /* the last one met */
-	struct policy_stats **by_index;	      /* of conf; NULL: not met yet */
-};
-
-/*
- * A configuration of N policies is in force, the built-in one included.
- * 0, or -ENOMEM: then nothing is counted by policy.
- */
-int policy_book_adopt(struct policy_book *book, size_t n);
-
-/* Those of the policy NAME at INDEX in conf. NULL: out of memory. */
-struct policy_stats *policy_book_find(
-    struct policy_book *book, const char *name, size_t index);
-
-void policy_book_clear(struct policy_book *book);
-
-/* The first of a book of another thread; `next` leads to the others. */
-const struct policy_stats *policy_book_first(const struct policy_book *book);
-
-/* Adds all counts of FROM, another thread's, to SUM, the caller's own. */
+/* Adds all of FROM, another thread's, to SUM, the caller's own. */
 void policy_stats_sum(
     struct policy_stats *sum, const struct policy_stats *from);
+
+struct flow;
+struct sock_info;
+
+/*
+ * FLOW is of its policy from now on; it has connected; INFO is what the
+ * leg at SIDE has sent so far; it ends.
+ */
+void policy_stats_open(struct flow *flow);
+void policy_stats_connect(struct flow *flow);
+void policy_stats_leg(
+    struct flow *flow, int side, const struct sock_info *info);
+void policy_stats_end(struct flow *flow, enum ending ending);
 
 #endif

@@ -19,6 +19,7 @@ relay_init(struct relay *relay, struct relay_shared *shared, uint32_t buffer,
 	for (int i = 0; i < 2; i++) {
 		relay->legs[i].relay = relay;
 		relay->legs[i].fd = -1;
+		relay->moved[i] = &shared->moved[i];
 	}
 }
 
@@ -162,6 +163,7 @@ void
 relay_moved(struct relay *relay, struct lane *lane, size_t n)
 {
 	lane->bytes += n;
+	stats_add(relay->moved[lane - relay->lanes], n);
 	relay->active_ms = clock_coarse_ms();
 }
 

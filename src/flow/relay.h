@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/poller.h"
+#include "flow/stats.h"
 
 #define RELAY_SCRATCH 65536
 
@@ -67,7 +68,8 @@ struct relay_shared {
 	struct poller *poller;
 	void (*on_outcome)(struct relay *relay, enum relay_outcome outcome);
 	struct pipe_pool *pool;
-	char *scratch; /* RELAY_SCRATCH bytes, used within a call */
+	char *scratch;		/* RELAY_SCRATCH bytes, used within a call */
+	stats_counter moved[2]; /* bytes of relays that nobody else counts */
 };
 
 struct relay {
@@ -75,10 +77,11 @@ struct relay {
 	const struct relay_engine *engine; /* NULL: not started */
 	struct leg legs[2];
 	struct lane lanes[2];
-	uint64_t splice_after; /* bytes; 0: never */
-	uint32_t buffer;       /* the most that a lane may hold, bytes */
-	int failed_error;      /* -errno of the first leg that failed */
-	int64_t active_ms;     /* when a byte last moved: clock_coarse_ms */
+	uint64_t splice_after;	 /* bytes; 0: never */
+	uint32_t buffer;	 /* the most that a lane may hold, bytes */
+	int failed_error;	 /* -errno of the first leg that failed */
+	stats_counter *moved[2]; /* where each lane's bytes are counted */
+	int64_t active_ms;	 /* when a byte last moved: clock_coarse_ms */
 	enum relay_lane first_finished;
 };
 

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "flow/flow_count.h"
 
 /* One that moves costs some system calls, one at rest a look at memory. */
 #define MOVING_AT_A_TIME 16
@@ -127,7 +126,7 @@ add_moving(
 
 		if (!view->legs[i].there)
 			continue;
-		flow_count_leg(flow, (enum relay_side)i, info);
+		policy_stats_leg(flow, i, info);
 		sums->legs[i].rtt_us += info->rtt_us;
 		sums->legs[i].measured += info->rtt_us > 0;
 		sums->legs[i].slow += is_slow(view->legs[i].limit);
