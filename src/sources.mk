@@ -73,6 +73,7 @@ libunatatp_a_SOURCES = \
 	src/cmd/run.c \
 	src/cmd/show.c \
 	src/cmd/show_flow.c src/cmd/show_flow.h \
+	src/cmd/show_policies.c src/cmd/show_policies.h \
 	src/cmd/tell.c
 
 # The status page, as bytes in C.

@@ -165,6 +165,17 @@ take_limit(struct args *args, char *value)
 	return wish(args, "limit", value);
 }
 
+/* "A,B" */
+static bool
+take_compare(struct args *args, char *value)
+{
+	const char *comma = strchr(value, ',');
+
+	args->compare = true;
+	return comma && comma > value && comma[1] && !strchr(comma + 1, ',') &&
+	    wish(args, "compare", value);
+}
+
 static bool
 take_help(struct args *args, char *value)
 {
@@ -214,6 +225,8 @@ const struct args_row args_rows[] = {
 	    "the first by rate, age or retrans" },
 	{ ARGS_FILTER, '\0', "limit", ARGS_NUMBER, "limit", take_limit,
 	    "so many at most" },
+	{ ARGS_COMPARE, '\0', "compare", ARGS_PAIR, "pair", take_compare,
+	    "two policies, or algorithms, side by side" },
 	{ 0, 'h', "help", ARGS_NOTHING, NULL, take_help,
 	    "print this and exit" },
 	{ 0, 'V', "version", ARGS_NOTHING, NULL, take_version,

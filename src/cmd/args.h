@@ -19,6 +19,7 @@ struct args {
 	const char *path; /* the file; NULL: the built-in configuration */
 	struct conf_override over;
 	bool background, check, print, json;
+	bool compare;	    /* the wish for it is among the wishes, too */
 	const char *socket; /* of the daemon to speak to; NULL: the file's */
 	struct {
 		const char *key, *value;
@@ -42,6 +43,7 @@ enum args_option {
 	ARGS_SOCKET = 1 << 9,
 	ARGS_JSON = 1 << 10,
 	ARGS_FILTER = 1 << 11,
+	ARGS_COMPARE = 1 << 12,
 };
 
 /* What stands after an option, for help and completion. */
@@ -53,6 +55,7 @@ enum args_value {
 	ARGS_ADDRESS,
 	ARGS_NAME,
 	ARGS_PREFIX,
+	ARGS_PAIR,
 };
 
 struct args_row {

@@ -9,7 +9,8 @@
 
 #define DAEMON (ARGS_CONFIG | ARGS_SOCKET)
 
-static const char *const shows[] = { "flows", "stats", "config", NULL };
+static const char *const shows[] = { "flows", "policies", "stats", "config",
+	NULL };
 
 const struct command commands[] = {
 	{ "run", cmd_run,
@@ -17,8 +18,8 @@ const struct command commands[] = {
 	    NULL, NULL, "serve until told to end (what no command means)" },
 	{ "check", cmd_check, ARGS_CONFIG | OVERRIDES | ARGS_PRINT, NULL, NULL,
 	    "report every mistake in the configuration" },
-	{ "show", cmd_show, DAEMON | ARGS_JSON | ARGS_FILTER, shows, NULL,
-	    "ask the running daemon" },
+	{ "show", cmd_show, DAEMON | ARGS_JSON | ARGS_FILTER | ARGS_COMPARE,
+	    shows, NULL, "ask the running daemon" },
 	{ "reload", cmd_reload, DAEMON, NULL, NULL,
 	    "make the daemon read its configuration again" },
 	{ "drain", cmd_drain, DAEMON, NULL, NULL,

@@ -15,6 +15,7 @@ static const char *const values[] = {
 	[ARGS_ADDRESS] = "ADDRESS",
 	[ARGS_NAME] = "NAME",
 	[ARGS_PREFIX] = "PREFIX",
+	[ARGS_PAIR] = "A,B",
 };
 
 const char *

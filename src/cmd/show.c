@@ -6,6 +6,7 @@
 #include "cmd/ask.h"
 #include "cmd/command.h"
 #include "cmd/show_flow.h"
+#include "cmd/show_policies.h"
 
 static void
 print_json(const char *text, const json_t *object)
@@ -82,11 +83,12 @@ print_config(const char *text, const json_t *object)
 
 static const struct {
 	const char *verb;
-	ask_line_fn *print;
+	ask_line_fn *print, *compare;
 } views[] = {
-	{ "flows", show_flow },
-	{ "stats", print_stats },
-	{ "config", print_config },
+	{ "flows", show_flow, NULL },
+	{ "policies", show_policy, show_comparison },
+	{ "stats", print_stats, NULL },
+	{ "config", print_config, NULL },
 };
 
 int
@@ -105,5 +107,10 @@ cmd_show(const struct args *args)
 		fprintf(stderr, "unatatp: the options are too long\n");
 		return COMMAND_USAGE;
 	}
-	return ask(args, request, args->json ? print_json : views[i].print);
+	if (args->json)
+		return ask(args, request, print_json);
+	/* A comparison where there is none is refused by the daemon. */
+	return ask(args, request,
+	    args->compare && views[i].compare ? views[i].compare
+					      : views[i].print);
 }

@@ -11,7 +11,7 @@
 
 static const size_t spans[POLICIES_SPANS] = { 1, 10, 60 };
 
-struct entry {
+struct counted {
 	const char *name;	      /* first: compare. Interned */
 	struct policy_stats *workers; /* one each */
 	uint64_t samples[SAMPLES][POLICIES_RATES];
@@ -20,7 +20,7 @@ struct entry {
 
 struct policies {
 	size_t n_workers;
-	struct entry **entries;
+	struct counted **entries;
 	size_t n_entries;
 	void *tree; /* the same, by name */
 	struct event *tick;
@@ -36,10 +36,10 @@ compare(const void *a, const void *b)
 	return x == y ? 0 : (uintptr_t)x < (uintptr_t)y ? -1 : 1;
 }
 
-static struct entry *
+static struct counted *
 find(const struct policies *p, const char *name)
 {
-	struct entry *const *found = tfind(&name, &p->tree, compare);
+	struct counted *const *found = tfind(&name, &p->tree, compare);
 
 	return found ? *found : NULL;
 }
@@ -51,7 +51,7 @@ get(const stats_counter *counter)
 }
 
 static void
-sample(struct policies *p, struct entry *e)
+sample(struct policies *p, struct counted *e)
 {
 	uint64_t *now = e->samples[e->n_samples++ % SAMPLES];
 
@@ -85,6 +85,8 @@ policies_new(size_t n_workers, struct event_base *base)
 	if (!p)
 		return NULL;
 	p->n_workers = n_workers;
+	p->times[0] = clock_ms();
+	p->n_ticks = 1;
 	p->tick = event_new(base, -1, EV_PERSIST, on_tick, p);
 	if (p->tick && !event_add(p->tick, &second))
 		return p;
@@ -93,7 +95,7 @@ policies_new(size_t n_workers, struct event_base *base)
 }
 
 static void
-entry_free(struct entry *e)
+entry_free(struct counted *e)
 {
 	free(e->workers);
 	free(e);
@@ -117,7 +119,7 @@ policies_free(struct policies *p)
 static int
 learn(struct policies *p, const char *name)
 {
-	struct entry **entries, *e;
+	struct counted **entries, *e;
 
 	if (find(p, name))
 		return 0;
@@ -129,6 +131,7 @@ learn(struct policies *p, const char *name)
 	if (!e)
 		return -ENOMEM;
 	e->name = name;
+	e->n_samples = 1; /* nothing, at the last tick */
 	e->workers = calloc(p->n_workers, sizeof(*e->workers));
 	if (!e->workers || !tsearch(e, &p->tree, compare)) {
 		entry_free(e);
@@ -165,7 +168,7 @@ policies_of_worker(
 
 /* Over SPAN seconds, or as many as there are. */
 static void
-add_rates(const struct policies *p, const struct entry *e, size_t span,
+add_rates(const struct policies *p, const struct counted *e, size_t span,
     double rates[POLICIES_RATES])
 {
 	uint64_t last = e->n_samples - 1, tick = p->n_ticks - 1;
@@ -185,13 +188,13 @@ void
 policies_add(
     const struct policies *p, const char *name, struct policies_sum *sum)
 {
-	const struct entry *e = find(p, name);
+	const struct counted *e = find(p, name);
 
 	if (!e)
 		return;
 	for (size_t i = 0; i < p->n_workers; i++)
 		policy_stats_sum(&sum->stats, &e->workers[i]);
-	for (size_t i = 0; e->n_samples && i < POLICIES_SPANS; i++)
+	for (size_t i = 0; i < POLICIES_SPANS; i++)
 		add_rates(p, e, spans[i], sum->rates[i]);
 }
 

@@ -25,6 +25,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_reload.py \
 	tests/net/test_reset.py \
 	tests/net/test_show.py \
+	tests/net/test_show_policies.py \
 	tests/net/test_source.py \
 	tests/net/test_timeouts.py \
 	tests/net/test_urgent.py

@@ -3,6 +3,7 @@ if HAVE_CMOCKA
 unit_tests = \
 	tests/unit/test_addr \
 	tests/unit/test_conf \
+	tests/unit/test_histogram \
 	tests/unit/test_log \
 	tests/unit/test_mailbox \
 	tests/unit/test_option \
@@ -22,6 +23,8 @@ tests_unit_test_addr_SOURCES = tests/unit/test_addr.c $(unit_helpers)
 tests_unit_test_addr_LDADD = $(unit_libs)
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c $(unit_helpers)
 tests_unit_test_conf_LDADD = $(unit_libs)
+tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
+tests_unit_test_histogram_LDADD = $(unit_libs)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_LDADD = $(unit_libs)
 tests_unit_test_mailbox_SOURCES = tests/unit/test_mailbox.c
