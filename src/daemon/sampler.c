@@ -34,10 +34,7 @@ struct sampler {
 	int64_t sum_ms, started_ms; /* clock_ms */
 	size_t next;		    /* place of the next point */
 	unsigned turn;
-	struct series {
-		uint64_t bytes[2], before[2]; /* now, and a point ago */
-		struct sampler_series shown;
-	} * series[1 + SAMPLE_POLICIES]; /* [0]: all */
+	struct sampler_series *series[1 + SAMPLE_POLICIES]; /* [0]: all */
 	size_t n_series;
 	bool stopped;
 };
