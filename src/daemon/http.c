@@ -17,7 +17,7 @@
 #define CLIENTS_MAX 16
 #define SILENCE_S 5	    /* for which a client may stand still */
 #define LIFE_MS 20000	    /* that it has in all: one request, one answer */
-#define SWEEP_MS 200	    /* how soon the end of a client is noticed */
+#define SWEEP_MS 50	    /* how soon the end of a client is noticed */
 #define HEADERS_MAX 8192    /* bytes of a request */
 #define REQUEST_BODY_MAX 64 /* nobody has anything to tell us */
 
@@ -87,13 +87,15 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 /*
  * evhttp asks for a connection's bufferevent and counts nothing. So a
  * reference to each is kept, and when all places are taken the rest waits
- * in the kernel's queue.
+ * in the kernel's queue. The last reference closes the descriptor: closed
+ * before, it could be another's while libevent still has events for it.
  */
 static struct bufferevent *
 on_connection(struct event_base *base, void *arg)
 {
 	struct timeval tv = clock_timeval(SWEEP_MS);
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+	struct bufferevent *bev =
+	    bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	struct http *http = arg;
 	size_t i = 0;
 
