@@ -9,16 +9,16 @@
 
 struct answer {
 	ask_line_fn *on_line;
-	bool garbled;
+	bool raw, garbled;
 };
 
 static void
 on_text(void *arg, const char *line, size_t len)
 {
 	struct answer *answer = arg;
-	json_t *object = json_loadb(line, len, 0, NULL);
+	json_t *object = answer->raw ? NULL : json_loadb(line, len, 0, NULL);
 
-	if (object)
+	if (object || answer->raw)
 		answer->on_line(line, object);
 	else
 		answer->garbled = true;
@@ -88,7 +88,7 @@ finish(const struct control_end *end)
 int
 ask(const struct args *args, const char *request, ask_line_fn *on_line)
 {
-	struct answer answer = { .on_line = on_line };
+	struct answer answer = { .on_line = on_line, .raw = args->json };
 	struct control_client *client;
 	struct control_end end;
 	char path[SOCK_PATH_MAX];

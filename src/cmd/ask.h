@@ -9,7 +9,7 @@
 
 #include "cmd/args.h"
 
-/* What becomes of one line of an answer, an OBJECT or its TEXT. */
+/* One line of an answer: its TEXT, and unless --json is given its OBJECT. */
 typedef void ask_line_fn(const char *text, const json_t *object);
 
 /*

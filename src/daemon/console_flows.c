@@ -12,8 +12,8 @@
 #include "daemon/state.h"
 #include "flow/flow_view.h"
 
-/* Some 40 us of a worker's time. */
-#define BATCH 8
+/* Some 80 us of a worker's time. */
+#define BATCH 16
 
 /* What --sort keeps in memory at most, and unless --limit says otherwise. */
 #define SORTED_MAX 10000

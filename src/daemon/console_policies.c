@@ -157,7 +157,9 @@ compare_one(struct daemon *d, struct control_peer *peer, const char *what)
 		const struct policy *p = policy_at(d->conf, i);
 		const char *cc = p->client.congestion;
 
-		if (strcmp(*cc ? cc : "system", what))
+		/* A policy may be called "default" as the fallback is. */
+		if (strcmp(*cc ? cc : "system", what) ||
+		    policy_called(d->conf, p->name) != p)
 			continue;
 		policies_add(d->policies, p->name, &sum);
 		found = true;

@@ -42,8 +42,9 @@ __attribute__((warn_unused_result)) int worker_start(struct worker *w);
 
 /*
  * Takes a reference to CONF, the array of what to count its policies in (by
- * their index; the fallback is last), and N listening sockets; sockets of addresses
- * that CONF does not name are closed. 0 or -ENOMEM (nothing was taken).
+ * their index; the fallback is last), and N listening sockets; sockets of
+ * addresses that CONF does not name are closed. 0 or -ENOMEM (nothing was
+ * taken).
  */
 __attribute__((warn_unused_result)) int worker_adopt(struct worker *w,
     struct conf *conf, struct policy_stats **policy_stats,

@@ -84,7 +84,8 @@ def test_survive_reloads(unatatp, peers):
     client, server = peers.flow()
     daemon.reload(policies=[{"name": "new"}])
     found = policies(daemon)
-    assert list(found) == ["new", "default", "office"]
+    assert [one["policy"] for one in daemon.show("policies")] == [
+        "new", "default", "office"]
     assert found["office"]["configured"] is False
     client.sendall(b"x" * 500)
     recv_exactly(server, 500)
@@ -94,6 +95,7 @@ def test_survive_reloads(unatatp, peers):
     eventually(lambda: list(policies(daemon)) == ["new", "default"])
     daemon.reload(policies=TWO)
     assert policies(daemon)["office"]["flows_ended"] == 2
+    assert len(daemon.show("policies")) == 3
 
 
 def test_congestion_refused(unatatp_once, peers):
