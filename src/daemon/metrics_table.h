@@ -1,5 +1,5 @@
 /*
- * metrics_table: what the files of the metrics share: a row of the table,
+ * metrics_table: what metrics and metrics_policy share: a row of the table,
  * and the answer to Prometheus while it is written. Only inside metrics.
  */
 #ifndef UNATATP_DAEMON_METRICS_TABLE_H
