@@ -86,6 +86,12 @@ struct conf_control {
 	char *group;  /* "": that of `user` */
 };
 
+/* Where metrics and status page are: on loopback, or a UNIX socket. */
+struct conf_metrics {
+	char *address; /* "": nowhere; a path begins with a slash */
+	int64_t port;
+};
+
 struct conf {
 	struct addr *listens;
 	size_t n_listens;
@@ -109,6 +115,7 @@ struct conf {
 		int64_t max_per_second;
 	} log;
 	struct conf_control control;
+	struct conf_metrics metrics;
 	struct conf_firewall firewall;
 	bool builtin; /* no file: what cannot listen is skipped */
 	_Atomic unsigned refs;

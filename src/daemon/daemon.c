@@ -19,8 +19,10 @@
 #include "daemon/policies.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
+#include "daemon/sampler.h"
 #include "daemon/signals.h"
 #include "daemon/state.h"
+#include "daemon/web.h"
 #include "gateway/recent.h"
 
 /* Tells the workers which addresses are the gateway's own. */
@@ -139,6 +141,22 @@ on_answer(void *owner, void *arg)
 	supervise_on_answer(&d->supervise);
 }
 
+/* Everything that is there for whoever looks at the daemon. */
+static enum daemon_result
+open_windows(struct daemon *d)
+{
+	d->sampler = sampler_new(d);
+	d->web = d->sampler ? web_new(d) : NULL;
+	if (!d->web) {
+		log_error("cannot prepare the metrics: %s", strerror(errno));
+		return DAEMON_FAILED;
+	}
+	if (!web_prepare(d->web, d->conf))
+		return DAEMON_CANNOT_LISTEN;
+	web_commit(d->web);
+	return control_socket_open(&d->socket, d->conf);
+}
+
 static enum daemon_result
 start(struct daemon *d)
 {
@@ -166,7 +184,7 @@ start(struct daemon *d)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
 	recent_forget();
-	result = control_socket_open(&d->socket, d->conf);
+	result = open_windows(d);
 	if (result == DAEMON_GOOD)
 		result = process_drop_privileges(d->conf);
 	/* From here on a daemon's faults belong into syslog. */
@@ -192,6 +210,8 @@ finish(struct daemon *d)
 	console_free(d->console);
 	d->console = NULL;
 	control_socket_close(&d->socket);
+	web_free(d->web);
+	sampler_stop(d->sampler);
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);
@@ -202,6 +222,7 @@ finish(struct daemon *d)
 	localaddr_watch_free(d->watch);
 	mailbox_free(d->mailbox);
 	inherit_close(&d->passed);
+	sampler_free(d->sampler);
 	if (d->base)
 		event_base_free(d->base);
 	conf_unref(d->conf);

@@ -71,8 +71,8 @@ look_at_leg(
 	view->limit = limit_of(view);
 }
 
-static void
-take_pace(struct flow *flow, int64_t now)
+void
+flow_take_pace(struct flow *flow, int64_t now)
 {
 	struct flow_pace *pace = &flow->pace;
 	int64_t ms = now - (pace->at_ms ? pace->at_ms : flow->opened_ms);
@@ -89,13 +89,13 @@ take_pace(struct flow *flow, int64_t now)
 	pace->at_ms = now;
 }
 
-static void
-look_at(struct flow_view *view, struct flow *flow, int64_t now)
+void
+flow_look_at(struct flow_view *view, struct flow *flow, int64_t now)
 {
 	const struct relay *relay = &flow->relay;
 	int64_t active = relay->active_ms;
 
-	take_pace(flow, now);
+	flow_take_pace(flow, now);
 	*view = (struct flow_view){
 		.policy = flow->policy,
 		.id = flow->id,
@@ -135,6 +135,22 @@ begin(struct flow_set *set, struct flow_cursor *cursor)
 	LIST_INSERT_HEAD(&set->cursors, cursor, entry);
 }
 
+struct flow *
+flow_look_next(struct flow_set *set, struct flow_cursor *cursor)
+{
+	struct flow *flow;
+
+	if (!cursor->begun)
+		begin(set, cursor);
+	flow = cursor->next;
+	if (flow && flow->id < cursor->end) {
+		cursor->next = TAILQ_NEXT(flow, all);
+		return flow;
+	}
+	flow_look_leave(cursor);
+	return NULL;
+}
+
 size_t
 flow_look(struct flow_set *set, struct flow_cursor *cursor,
     const struct flow_filter *filter, struct flow_view *views, size_t most)
@@ -142,18 +158,13 @@ flow_look(struct flow_set *set, struct flow_cursor *cursor,
 	int64_t now = clock_ms();
 	size_t n = 0;
 
-	if (!cursor->begun)
-		begin(set, cursor);
 	for (size_t i = 0; n < most && i < SCAN; i++) {
-		struct flow *flow = cursor->next;
+		struct flow *flow = flow_look_next(set, cursor);
 
-		if (!flow || flow->id >= cursor->end) {
-			flow_look_leave(cursor);
+		if (!flow)
 			break;
-		}
-		cursor->next = TAILQ_NEXT(flow, all);
 		if (passes(flow, filter))
-			look_at(&views[n++], flow, now);
+			flow_look_at(&views[n++], flow, now);
 	}
 	return n;
 }

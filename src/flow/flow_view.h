@@ -59,6 +59,18 @@ struct flow_filter {
 size_t flow_look(struct flow_set *set, struct flow_cursor *cursor,
     const struct flow_filter *filter, struct flow_view *views, size_t most);
 
+/*
+ * The next flow of the walk, for whoever looks by other eyes; NULL at the
+ * end, which is `done' then.
+ */
+struct flow *flow_look_next(struct flow_set *set, struct flow_cursor *cursor);
+
+/* What FLOW, of the caller's thread, is like now. */
+void flow_look_at(struct flow_view *view, struct flow *flow, int64_t now_ms);
+
+/* Counts what FLOW has moved since the last time; for its rates. */
+void flow_take_pace(struct flow *flow, int64_t now_ms);
+
 /* Ends the walk early. */
 void flow_look_leave(struct flow_cursor *cursor);
 

@@ -40,16 +40,30 @@ policy_stats_connect(struct flow *flow)
 	    (uint64_t)(flow->connected_ms - flow->opened_ms));
 }
 
+void
+policy_stats_leg(struct flow *flow, int side, const struct sock_info *info)
+{
+	struct policy_stats *stats = flow->policy_stats;
+	struct flow_mark *mark = &flow->marks[side];
+	bool client = side == RELAY_CLIENT;
+
+	stats_add(client ? &stats->client_segments : &stats->server_segments,
+	    info->segments - mark->segments);
+	stats_add(client ? &stats->client_retrans : &stats->server_retrans,
+	    info->retransmits - mark->retransmits);
+	mark->segments = info->segments;
+	mark->retransmits = info->retransmits;
+}
+
 /* What the kernel says of a leg that is about to close. */
 static void
-end_leg(const struct leg *leg, stats_counter *segments, stats_counter *retrans,
-    struct histogram *rtt_us, struct histogram *retrans_ppm)
+end_leg(struct flow *flow, int side, struct histogram *rtt_us,
+    struct histogram *retrans_ppm)
 {
 	struct sock_info info;
 
-	sock_info(leg->fd, &info);
-	stats_add(segments, info.segments);
-	stats_add(retrans, info.retransmits);
+	sock_info(flow->relay.legs[side].fd, &info);
+	policy_stats_leg(flow, side, &info);
 	if (info.rtt_us)
 		histogram_add(rtt_us, info.rtt_us);
 	if (info.segments)
@@ -61,7 +75,6 @@ void
 policy_stats_end(struct flow *flow, enum ending ending)
 {
 	struct policy_stats *stats = flow->policy_stats;
-	const struct leg *legs = flow->relay.legs;
 
 	stats_add(&stats->flows_ended, 1);
 	stats_add(&stats->endings[ending], 1);
@@ -69,10 +82,8 @@ policy_stats_end(struct flow *flow, enum ending ending)
 		return;
 	histogram_add(
 	    &stats->duration_ms, (uint64_t)(clock_ms() - flow->opened_ms));
-	end_leg(&legs[RELAY_CLIENT], &stats->client_segments,
-	    &stats->client_retrans, &stats->client_rtt_us,
+	end_leg(flow, RELAY_CLIENT, &stats->client_rtt_us,
 	    &stats->client_retrans_ppm);
-	end_leg(&legs[RELAY_SERVER], &stats->server_segments,
-	    &stats->server_retrans, &stats->server_rtt_us,
+	end_leg(flow, RELAY_SERVER, &stats->server_rtt_us,
 	    &stats->server_retrans_ppm);
 }

@@ -3,6 +3,7 @@
 AM_TESTS_FD_REDIRECT = 9>&2
 TESTS += tests/net/run
 EXTRA_DIST += tests/net/run \
+	tests/net/browser.py \
 	tests/net/conftest.py \
 	tests/net/daemon.py \
 	tests/net/fixtures.py \
@@ -27,14 +28,17 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_keepalived.py \
 	tests/net/test_link.py \
 	tests/net/test_log.py \
+	tests/net/test_metrics.py \
 	tests/net/test_notify.py \
 	tests/net/test_options.py \
 	tests/net/test_policy.py \
+	tests/net/test_prometheus.py \
 	tests/net/test_reload.py \
 	tests/net/test_reset.py \
 	tests/net/test_show.py \
 	tests/net/test_show_policies.py \
 	tests/net/test_source.py \
+	tests/net/test_status_page.py \
 	tests/net/test_timeouts.py \
 	tests/net/test_top.py \
 	tests/net/test_transparent_source.py \
