@@ -228,12 +228,10 @@ endpoint_fault(const char *text)
 {
 	struct addr a;
 
-	if (!*text)
+	if (strlen(text) >= SOCK_PATH_MAX)
+		return "too long for a socket (107 bytes at most)";
+	if (!*text || *text == '/')
 		return NULL;
-	if (*text == '/')
-		return strlen(text) < SOCK_PATH_MAX
-		    ? NULL
-		    : "a path too long for a socket (107 bytes at most)";
 	if (addr_parse(&a, text, 0))
 		return "neither a loopback address nor an absolute path";
 	if (!addr_is_loopback(&a))

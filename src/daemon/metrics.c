@@ -7,12 +7,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #include "base/clock.h"
 #include "config.h"
 #include "daemon/metrics_table.h"
 #include "daemon/signals.h"
+
+#define FD_FOLDER "/proc/self/fd"
 
 void
 scrape_print(struct scrape *s, const char *format, ...)
@@ -99,9 +102,16 @@ write_reloads(struct scrape *s, const struct metric *m)
 static void
 write_open_fds(struct scrape *s, const struct metric *m)
 {
-	DIR *dir = opendir("/proc/self/fd");
+	struct stat st;
+	DIR *dir;
 	uint64_t n = 0;
 
+	/* Linux 6.2 tells at once; to look at 16,000 takes ten milliseconds. */
+	if (!stat(FD_FOLDER, &st) && st.st_size > 0) {
+		print_value(s, m, (uint64_t)st.st_size);
+		return;
+	}
+	dir = opendir(FD_FOLDER);
 	if (!dir)
 		return;
 	while (readdir(dir))

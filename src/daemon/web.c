@@ -85,6 +85,8 @@ open_address(struct place *place)
 static const char *
 mend_of(int err)
 {
+	if (err == -EACCES)
+		return " (ports below 1024 need root, at start only)";
 	return err == -EADDRINUSE ? " (another process has it: ss -ltnp)" : "";
 }
 

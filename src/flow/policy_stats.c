@@ -47,6 +47,8 @@ policy_stats_leg(struct flow *flow, int side, const struct sock_info *info)
 	struct flow_mark *mark = &flow->marks[side];
 	bool client = side == RELAY_CLIENT;
 
+	if (!info->rto_us) /* the kernel did not say */
+		return;
 	stats_add(client ? &stats->client_segments : &stats->server_segments,
 	    info->segments - mark->segments);
 	stats_add(client ? &stats->client_retrans : &stats->server_retrans,

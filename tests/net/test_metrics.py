@@ -12,7 +12,7 @@ import time
 import pytest
 
 import lab as lab_module
-from daemon import borrow, config_text, run, socket_inodes
+from daemon import config_text, merge, run
 from lab import SERVER, eventually
 from peers import exchange, recv_exactly, try_connect
 
@@ -311,6 +311,27 @@ def test_reload_moves_it(unatatp_once, peers, lab):
     daemon.reload(metrics={"address": ""})
     with pytest.raises(ConnectionRefusedError):
         ask(daemon, port=9478)
+
+
+def test_a_reload_that_fails_later(unatatp_once, peers, lab):
+    """A new place that was opened already is given up when something else
+    refuses the reload; the old one stays."""
+    daemon = unatatp_once(**options())
+    taken = peers.listen("127.0.0.1", port=8888, ns=lab.gateway)
+    before = len(daemon.reloads())
+    daemon.write(merge(daemon.options, {
+        "metrics": {"port": 9478},
+        "listen": [{"address": "127.0.0.1", "port": 8888}]}))
+    daemon.signal(1)
+    eventually(lambda: len(daemon.reloads()) > before)
+    assert "refused" in daemon.reloads()[-1]
+    assert ask(daemon)[0] == 200
+    with pytest.raises(ConnectionRefusedError):
+        ask(daemon, port=9478)
+    taken.close()
+    daemon.signal(1)
+    eventually(lambda: len(daemon.reloads()) > before + 1)
+    assert ask(daemon, port=9478)[0] == 200
 
 
 def test_a_start_that_cannot_listen(unatatp_once, lab, tmp_path):
