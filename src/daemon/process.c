@@ -6,8 +6,11 @@
 #include "base/log.h"
 #include "base/privs.h"
 
-/* Descriptors that are no flow's: logs, listeners, bases, spares. */
-#define FDS_ASIDE 64
+/*
+ * Descriptors that are no flow's: logs, listeners, bases, spares, and the
+ * clients of metrics and control socket, 16 each.
+ */
+#define FDS_ASIDE 96
 
 /* A flow is two descriptors; what the kernel refuses is said, not fatal. */
 void
