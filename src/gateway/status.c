@@ -121,6 +121,8 @@ firewall_status(const struct conf *conf)
 		    said ? said : strerror(-err));
 	} else {
 		good = look_at_filter(&now, &want);
+		if (!state_serves_family(1))
+			printf("IPv6: turned off here, so nothing is wanted\n");
 		for (size_t f = 0; f < STATE_FAMILIES; f++) {
 			good &= look_at_lines(f, "rule", &want.rules[f],
 			    &now.rules[f], &theirs.rules[f]);
