@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/privs.h"
 #include "gateway/pending.h"
 
 static const struct state nothing;
@@ -186,8 +187,8 @@ task_make(struct task *t, const struct conf *conf, enum state_backend backend)
 	*t = (struct task){ 0 };
 	if (backend == STATE_AUTO)
 		backend = state_choose_backend();
-	/* Not root, which `show' may be: as if nothing were there. */
-	if (geteuid() == 0)
+	/* Whom the kernel tells nothing may `show', as if nothing were. */
+	if (privs_has_net_admin())
 		err = state_read(&t->now, &t->theirs, table, &said);
 	if (!err)
 		err = state_want(&t->want, conf, backend, &t->now);

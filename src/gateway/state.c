@@ -102,7 +102,7 @@ state_takes_place(const char *rule, const struct state_lines *want)
 static int
 take_rule(char *line, struct state_lines *ours, struct state_lines *theirs)
 {
-	char text[512], *word;
+	char text[512], *word, *name;
 	int n = snprintf(text, sizeof(text), "pref %.*s",
 	    (int)strspn(line, "0123456789"), line);
 	bool is_ours = false;
@@ -115,9 +115,13 @@ take_rule(char *line, struct state_lines *ours, struct state_lines *theirs)
 		} else if (!strcmp(word, "from") && line &&
 		    !strncmp(line, "all", 3)) {
 			strsep(&line, "\t ");
-		} else if (*word && strcmp(word, "[detached]")) {
-			n += snprintf(
-			    text + n, sizeof(text) - (size_t)n, " %s", word);
+		} else if (*word && *word != '[') {
+			/* An interface may be called "proto", too. */
+			name = strcmp(word, "iif") && strcmp(word, "oif")
+			    ? NULL
+			    : strsep(&line, "\t ");
+			n += snprintf(text + n, sizeof(text) - (size_t)n,
+			    " %s%s%s", word, name ? " " : "", name ? name : "");
 			if (n >= (int)sizeof(text)) /* none of ours */
 				return 0;
 		}
