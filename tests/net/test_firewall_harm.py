@@ -3,6 +3,7 @@ it says so, nothing is half done, and who waits for it is not let down."""
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 
@@ -170,6 +171,125 @@ def test_old_kernel(bare, firewall):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
+
+
+class Killer:
+    """Programs that end whoever calls them, at the call with a number."""
+
+    PROGRAMS = ["ip", "nft", "iptables-save", "ip6tables-save",
+                "iptables-restore", "ip6tables-restore"]
+
+    def __init__(self, folder):
+        self.count = folder / "count"
+        for name in self.PROGRAMS:
+            path = folder / name
+            path.write_text("""#!/bin/sh
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+n=$(cat %(count)s)
+echo $((n - 1)) >%(count)s
+if [ "$n" = 1 ]; then
+	kill -9 $PPID
+	exit 1
+fi
+exec %(name)s "$@"
+""" % {"count": self.count, "name": name})
+            path.chmod(0o755)
+        self.env = dict(os.environ, PATH="%s:%s" % (folder,
+                                                    os.environ["PATH"]))
+
+    def run(self, ns, number, *args):
+        """True when the command came to its end before that call."""
+        self.count.write_text("%d\n" % number)
+        with ns:
+            done = subprocess.run(
+                [binary(), "firewall"] + list(args), env=self.env,
+                stdout=subprocess.DEVNULL, timeout=20, check=False)
+        assert done.returncode in (0, -signal.SIGKILL)
+        return done.returncode == 0
+
+
+def effects(ns):
+    """SNAPSHOT without tables and chains that do nothing."""
+    return [line for line in snapshot(ns).splitlines() if re.match(
+        r"-A|:\S+ -|table inet|\d+:|local|table ip6? unatatp", line)]
+
+
+FIRST_STEP = 10	# the calls before it only look
+
+
+def test_up_killed_at_any_step(bare, firewall, backend, tmp_path):
+    """kill -9 of `up --confirm': the guardian steps in; of `up': a further
+    one, or `down', works as if nothing had been."""
+    before = snapshot(bare)
+    killer = Killer(tmp_path)
+    number = FIRST_STEP
+    args = ("up", "-c", firewall.file, "--backend", backend)
+    while not killer.run(bare, number, *args, "--confirm", "60"):
+        comes_back(bare, before)
+        eventually(lambda: not bare.processes(), what="no guardian is left")
+        assert not killer.run(bare, number, *args)
+        if number % 2:
+            firewall("up", "--backend", backend)
+            firewall("status")
+        firewall("down")
+        assert snapshot(bare) == before
+        number += 1
+    assert number > FIRST_STEP + 4
+    firewall("down")
+
+
+def test_down_killed_at_any_step(bare, firewall, backend, tmp_path):
+    """kill -9 of `down': a further one ends what it began. What
+    iptables made for our rules, and is empty now, may stay."""
+    before = effects(bare)
+    killer = Killer(tmp_path)
+    number = FIRST_STEP - 2
+    firewall("up", "--backend", backend)
+    while not killer.run(bare, number, "down"):
+        firewall("down")
+        assert effects(bare) == before
+        firewall("up", "--backend", backend)
+        number += 1
+    assert number > FIRST_STEP + 1
+    assert effects(bare) == before
+
+
+def test_guardian_killed_at_any_step(bare, firewall, backend, tmp_path):
+    """kill -9 of the guardian at its work: `down' ends what it began."""
+    before = snapshot(bare)
+    killer = Killer(tmp_path)
+    for number in range(1, 20):
+        assert killer.run(bare, 1000, "up", "-c", firewall.file, "--backend",
+                          backend, "--confirm", "1")
+        killer.count.write_text("%d\n" % number)
+        eventually(lambda: not bare.processes(), what="the guardian is dead")
+        if int(killer.count.read_text()) > 0:
+            break
+        firewall("down")
+        assert snapshot(bare) == before
+    assert number > 8
+    assert snapshot(bare) == before
+
+
+def test_up_while_down_runs(bare, firewall, tmp_path):
+    """`up --confirm' waits for a `down' that is under way."""
+    before = snapshot(bare)
+    firewall("up")
+    mark = tmp_path / "reached"
+    path = tmp_path / "nft"
+    path.write_text('#!/bin/sh\ncase "$*" in\ndelete*) touch %s; sleep 1;;\n'
+                    'esac\nexec /usr/sbin/nft "$@"\n' % mark)
+    path.chmod(0o755)
+    with bare:
+        process = subprocess.Popen(
+            [binary(), "firewall", "down"],
+            env=dict(os.environ, PATH="%s:%s" % (tmp_path,
+                                                 os.environ["PATH"])))
+    eventually(mark.exists, what="nft is called")
+    firewall("up", "--confirm", "1")
+    assert process.wait(10) == 0
+    firewall("status")
+    comes_back(bare, before)
 
 
 # --- what cannot be read ---------------------------------------------------
