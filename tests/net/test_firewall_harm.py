@@ -256,7 +256,7 @@ def test_down_killed_at_any_step(bare, firewall, backend, tmp_path):
 
 def test_guardian_killed_at_any_step(bare, firewall, backend, tmp_path):
     """kill -9 of the guardian at its work: `down' ends what it began."""
-    before = snapshot(bare)
+    before = effects(bare)
     killer = Killer(tmp_path)
     for number in range(1, 20):
         assert killer.run(bare, 1000, "up", "-c", firewall.file, "--backend",
@@ -266,9 +266,9 @@ def test_guardian_killed_at_any_step(bare, firewall, backend, tmp_path):
         if int(killer.count.read_text()) > 0:
             break
         firewall("down")
-        assert snapshot(bare) == before
+        assert effects(bare) == before
     assert number > 8
-    assert snapshot(bare) == before
+    assert effects(bare) == before
 
 
 def test_up_while_down_runs(bare, firewall, tmp_path):
