@@ -491,6 +491,36 @@ def test_loop(unatatp, lab, peers, family, source):
     assert daemon.stats()["flows_opened"] == 1
 
 
+ELSEWHERE = "10.99.0.1"
+
+
+@both_backends
+@pytest.mark.parametrize("source", SOURCES)
+def test_misrouted(unatatp_once, lab, peers, source):
+    """A router on the clients' side sends what we dial back to us. What
+    would answer goes to the client, who knows nothing of it: no flow of a
+    flow begins, and the first one ends at the connect timeout."""
+    daemon = unatatp_once.policy(source=source, timeouts={"connect": "2s"})
+    lab.client.sysctl(ipv4__ip_forward=1, ipv4__conf__all__accept_local=1,
+                      ipv4__conf__eth0__send_redirects=0,
+                      ipv4__conf__all__send_redirects=0)
+    lab.gateway.ip("route add %s via %s dev lan\n" % (ELSEWHERE,
+                                                      places.CLIENT[4]))
+    try:
+        with lab.gateway.counter(
+                "prerouting", "iifname lan ip daddr %s "
+                "tcp flags & (syn|ack) == syn" % ELSEWHERE) as syns:
+            client = peers.connect((ELSEWHERE, 80))
+            assert_reset(client)
+            assert syns.packets > 1	# the first is the client's own
+        daemon.wait_stat("connect-timeout")
+        assert daemon.stats()["flows_opened"] == 1
+    finally:
+        lab.gateway.ip("route del %s via %s dev lan\n" % (ELSEWHERE,
+                                                          places.CLIENT[4]))
+        lab.client.sysctl(ipv4__ip_forward=0, ipv4__conf__all__accept_local=0)
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_link_local_client(unatatp, peers, source):
     """An address that no gateway may forward cannot be a source."""
