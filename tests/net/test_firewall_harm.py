@@ -362,7 +362,9 @@ def test_ipv6_is_off(bare, firewall, backend):
     bare.sysctl(ipv6__conf__all__disable_ipv6=1)
     before = snapshot(bare)
     firewall("up", "--backend", backend)
-    assert "IPv6: turned off" in firewall("status")
+    said = firewall("status")
+    assert "IPv6: turned off" in said
+    assert "listener [::1]:9999: Cannot assign requested address" in said
     assert "ip -6" not in firewall("show", "--backend", backend)
     bare.sysctl(ipv6__conf__all__disable_ipv6=0)
     assert "missing" in firewall("status", status=1)
