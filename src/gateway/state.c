@@ -169,7 +169,7 @@ read_lines(const char *const argv[], bool may_fail, take_line *take,
 
 	if (err || (result.status && !may_fail)) {
 		if (asprintf(said, "%s: %s", argv[0],
-			err ? strerror(-err) : result.err) < 0)
+			err ? spawn_error(err) : result.err) < 0)
 			*said = NULL;
 		spawn_clear(&result);
 		return err ? err : -EIO;

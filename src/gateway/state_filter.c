@@ -36,7 +36,7 @@ output_of(const char *const argv[], char **out, char **said)
 		result.out = NULL;
 	} else if (err || result.status == 127 || !is_absence(result.err)) {
 		if (asprintf(said, "%s: %s", argv[0],
-			err ? strerror(-err) : result.err) < 0)
+			err ? spawn_error(err) : result.err) < 0)
 			*said = NULL;
 		err = err ? err : -EIO;
 	}

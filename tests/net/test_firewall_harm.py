@@ -315,7 +315,7 @@ def test_unreadable(bare, firewall, tmp_path, name, pattern):
                                   "ip"])
 @pytest.mark.parametrize("text", [
     "-\n*\n:\nCOMMIT\n-A\n", "*mangle\n-AUNATATP\n:UNATATP\n-j\n", "\n\n",
-    "117:\n:\tfrom\nproto\n 2 default dev lo\n1: iif\n2: from all proto\n"])
+    "117:\n:\tfrom\nproto\n 2 default\n local dev lo table\n1: iif\n2: from all proto\n"])
 def test_garbage(bare, firewall, tmp_path, name, text, status):
     """No program's answer makes us crash, or leaves anything half done."""
     before = snapshot(bare)
