@@ -1,7 +1,6 @@
 """`unatatp firewall`: the machine is what it was after `down`, `show` says
 what `up` does, and nobody is locked out."""
 
-import contextlib
 import os
 import signal
 import socket
