@@ -119,6 +119,13 @@ privs_files_own(void)
 	setfsgid(getegid());
 }
 
+bool
+privs_has_net_admin(void)
+{
+	return !capng_get_caps_process() &&
+	    capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN);
+}
+
 static void
 change_reader(capng_act_t act, capng_type_t sets)
 {

@@ -5,6 +5,7 @@
 #ifndef UNATATP_BASE_PRIVS_H
 #define UNATATP_BASE_PRIVS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -39,6 +40,9 @@ void privs_files_own(void);
  */
 void privs_wake_reader(void);
 void privs_sleep_reader(void);
+
+/* True with CAP_NET_ADMIN, which root has not in every container. */
+bool privs_has_net_admin(void);
 
 /* A new thread gives up what main alone needs. */
 void privs_enter_worker(void);
