@@ -46,10 +46,12 @@ void policy_stats_sum(
     struct policy_stats *sum, const struct policy_stats *from);
 
 struct flow;
+struct flow_view;
 
-/* FLOW is of its policy from now on; it has connected; it ends. */
+/* FLOW is of its policy from now on; it has connected; it ends as LAST. */
 void policy_stats_open(struct flow *flow);
 void policy_stats_connect(struct flow *flow);
-void policy_stats_end(struct flow *flow, enum ending ending);
+void policy_stats_end(
+    struct flow *flow, const struct flow_view *last, enum ending ending);
 
 #endif
