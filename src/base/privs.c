@@ -149,6 +149,13 @@ privs_enter_worker(void)
 	change_reader(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED);
 }
 
+/* A limit that is too small for everything else is left whole. */
+static rlim_t
+without_reserve(rlim_t most)
+{
+	return most > 8 * PRIVS_FDS_RESERVED ? most - PRIVS_FDS_RESERVED : most;
+}
+
 size_t
 privs_raise_fd_limit(size_t wanted)
 {
@@ -160,12 +167,20 @@ privs_raise_fd_limit(size_t wanted)
 		struct rlimit more = { wanted, wanted };
 
 		if (!setrlimit(RLIMIT_NOFILE, &more))
-			return wanted;
+			limit = more;
 	}
-	if (limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit))
-			getrlimit(RLIMIT_NOFILE, &limit);
-	}
-	return limit.rlim_cur;
+	privs_use_reserve(false);
+	return limit.rlim_max;
+}
+
+void
+privs_use_reserve(bool on)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = on ? limit.rlim_max : without_reserve(limit.rlim_max);
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		return; /* it stays as it was: more cannot be done */
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/privs.h"
 #include "base/sock_unix.h"
 
 struct control_peer {
@@ -215,10 +216,24 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	event_add(control->listener, NULL);
 }
 
+/* Flows may use every descriptor up, which is when somebody wants to look. */
+static int
+accept_client(int listener)
+{
+	int client = sock_unix_accept(listener);
+
+	if (client != -EMFILE)
+		return client;
+	privs_use_reserve(true);
+	client = sock_unix_accept(listener);
+	privs_use_reserve(false);
+	return client;
+}
+
 static void
 on_client(evutil_socket_t fd, short what, void *arg)
 {
-	int client = sock_unix_accept(fd);
+	int client = accept_client(fd);
 
 	(void)what;
 	if (client >= 0)
