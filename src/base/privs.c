@@ -10,6 +10,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* A tenth of what a worker gets where both want the same CPU. */
+#define NICENESS 10
+
 static bool dropped;
 
 /* What stays of root's capabilities, where it had them (containers). */
@@ -154,6 +157,16 @@ static rlim_t
 without_reserve(rlim_t most)
 {
 	return most > 8 * PRIVS_FDS_RESERVED ? most - PRIVS_FDS_RESERVED : most;
+}
+
+void
+privs_give_way(void)
+{
+	/* Linux: of this thread alone. Not vital, should a filter forbid it. */
+	int now = getpriority(PRIO_PROCESS, 0);
+
+	if (setpriority(PRIO_PROCESS, 0, now + NICENESS))
+		return;
 }
 
 size_t

@@ -41,6 +41,9 @@ void privs_files_own(void);
 void privs_wake_reader(void);
 void privs_sleep_reader(void);
 
+/* The calling thread gives way to others from now on, as by nice(1). */
+void privs_give_way(void);
+
 /* A new thread gives up what main alone needs. */
 void privs_enter_worker(void);
 

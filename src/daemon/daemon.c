@@ -12,6 +12,7 @@
 #include "base/localaddr.h"
 #include "base/log.h"
 #include "base/mailbox.h"
+#include "base/privs.h"
 #include "daemon/background.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
@@ -108,6 +109,7 @@ start_workers_quiet(struct daemon *d, const struct listen_plan *plan)
 static enum daemon_result
 start_console(struct daemon *d)
 {
+	privs_give_way(); /* the workers are there: it is main's alone */
 	d->started_ms = clock_ms();
 	d->loaded_at = time(NULL);
 	if (d->socket.fd < 0)

@@ -66,7 +66,9 @@ look_at_leg(
 		return;
 	sock_congestion(leg->fd, view->cc);
 	sock_info(leg->fd, &view->info);
-	view->unread = (uint32_t)sock_unread(leg->fd);
+	/* A leg that was read dry holds nothing, and need not be asked. */
+	if (leg->readable)
+		view->unread = (uint32_t)sock_unread(leg->fd);
 	view->queued = relay_held(in);
 	view->limit = limit_of(view);
 }
