@@ -395,6 +395,17 @@ def test_many_flows_while_one_relays(unatatp, peers):
                for p in (50, 99)] + [len(counts)]))
 
 
+def test_main_gives_way(unatatp_once):
+    """What answers is nicer to the workers than they are to it."""
+    daemon = unatatp_once()
+    daemon.show("stats")
+    niceness = {}
+    for task in os.listdir("/proc/%d/task" % daemon.pid):
+        niceness[int(task)] = os.getpriority(os.PRIO_PROCESS, int(task))
+    main = niceness.pop(daemon.pid)
+    assert niceness and all(one < main for one in niceness.values())
+
+
 @pytest.mark.parametrize("args", [[], ["--json"]], ids=["table", "json"])
 def test_no_flows(unatatp_once, args):
     """Nothing to list is no failure."""
