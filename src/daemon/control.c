@@ -308,8 +308,10 @@ control_print(struct control_peer *peer, json_t *object)
 	struct evbuffer *out = bufferevent_get_output(peer->stream);
 	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
-	if (!text || evbuffer_add_printf(out, "%s\n", text) < 0)
+	if (!text || evbuffer_add_printf(out, "%s\n", text) < 0) {
+		log_tee(NULL, NULL); /* or this very line came here, too */
 		log_error("control: out of memory for an answer");
+	}
 	free(text);
 	json_decref(object);
 }
