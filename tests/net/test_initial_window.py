@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import socket
 import struct
 import sys
@@ -16,6 +17,7 @@ from daemon import LISTENS, merge
 from lab import available_congestion, eventually
 from peers import exchange, recv_exactly
 from test_activation import SHIM, Sockets
+from test_unit import FOLDER, allowed, ambient, capabilities
 
 TCP = socket.IPPROTO_TCP
 WINDOW, KERNEL = 30, 10
@@ -25,6 +27,8 @@ ALGORITHMS = [name for name in ("cubic", "bbr", "reno")
               if name in available_congestion()]
 # Root as it is without the two capabilities that load a BPF program.
 WITHOUT_BPF = ["setpriv", "--bounding-set", "-bpf,-sys_admin", "--"]
+DROP_IN = FOLDER / "initial-window.conf"
+CAP_BPF = 39
 PACING_GAIN = 2.885 * 0.99	# of BBR's start, bbr_high_gain
 
 
@@ -189,6 +193,21 @@ def test_dropped_privileges(unatatp_once, public_folder, lab, peers):
     assert is_window(client_flight(lab, peers.flow()), 20)
 
 
+def test_drop_in(unatatp_once, public_folder, lab, peers):
+    """What contrib/systemd has for it suffices, and none of it is kept."""
+    unatatp_once.folder = public_folder
+    options = unatatp_once.options(user="unatatp", policies=[
+        {"name": "all", "client": {"initial_window": WINDOW}}])
+    daemon = unatatp_once.start(options=options, prefix=ambient(DROP_IN))
+    assert is_window(client_flight(lab, peers.flow()), WINDOW)
+    assert not daemon.log.find("initial_window")
+    for tid in os.listdir("/proc/%d/task" % daemon.pid):
+        caps = capabilities(daemon.pid, tid)
+        assert CAP_BPF not in caps["CapPrm"] | caps["CapAmb"] | caps["CapInh"]
+    if shutil.which("systemd-analyze"):
+        assert "bpf" in allowed(DROP_IN) - allowed()
+
+
 def test_reload(unatatp_once, lab, peers):
     """A reload may bring it where root remains root, and take it away."""
     daemon = unatatp_once.policy()
@@ -268,8 +287,7 @@ def test_passed_listener(passed, unatatp_once, lab, peers):
     daemon = unatatp_once.start(
         options=options, listens=[(one["address"], one["port"])
                                   for one in LISTENS], pass_fds=fds,
-        prefix=[sys.executable, "-c", SHIM,
-                                 ",".join(map(str, fds))])
+        prefix=[sys.executable, "-c", SHIM, ",".join(map(str, fds))])
     assert len([line for line in daemon.log.lines
                 if "the listener was made by another service" in line]) == 1
     assert is_window(client_flight(lab, peers.flow()), KERNEL)
