@@ -29,13 +29,18 @@
 	INSN(BPF_JMP | BPF_JNE | BPF_K, one, 0, n, value)
 #define IF_GREATER(one, other, n) \
 	INSN(BPF_JMP | BPF_JGT | BPF_X, one, other, n, 0)
+#define UNLESS_ABOVE(one, value, n) /* of 32 bits with a sign */ \
+	INSN(BPF_JMP32 | BPF_JSLE | BPF_K, one, 0, n, value)
 #define CALL(function) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, function)
 #define EXIT INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 #define AT(field) offsetof(struct bpf_sockopt, field)
+#define PAGE 4096 /* the least that there is */
 
 /*
  * Every setsockopt(2) of the cgroup goes through it. One that is not ours
- * goes on to the kernel; ours ends here, well or with EPERM.
+ * goes on to the kernel; ours ends here, well or with EPERM. Of a long value,
+ * as iptables has them, a program sees the first page; until Linux 6.4 it has
+ * to say by a zero that the caller's own is meant, or the call ends in EFAULT.
  */
 static const struct bpf_insn program[] = {
 	MOVE(6, 1),
@@ -58,9 +63,12 @@ static const struct bpf_insn program[] = {
 	ADD(4, -4),
 	SET(5, 4),
 	CALL(BPF_FUNC_setsockopt),
-	UNLESS_EQUAL(0, 0, 3),
+	UNLESS_EQUAL(0, 0, 6),
 	STORE_VALUE(6, AT(optlen), -1), /* the kernel's own is left out */
 	/* The others. */
+	LOAD(BPF_W, 2, 6, AT(optlen)),
+	UNLESS_ABOVE(2, PAGE, 1),
+	STORE_VALUE(6, AT(optlen), 0),
 	SET(0, 1),
 	EXIT,
 	/* Refused. */

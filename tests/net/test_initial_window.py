@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 import termios
 
@@ -274,6 +275,31 @@ def test_reaches_its_own_sockets_alone(unatatp_once, lab, peers):
     with pytest.raises(OSError):
         client.setsockopt(LEVEL, OPTION, WINDOW)
     assert is_window(client_flight(lab, (client, server)), WINDOW)
+
+
+OTHERS = """
+import os, socket, sys
+with open(sys.argv[1] + "/cgroup.procs", "w") as file:
+    file.write(str(os.getpid()))
+with socket.socket() as sock:
+    for size in 5, 4096, 4097, 1 << 16:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION,
+                        b"reno".ljust(size, b"\\0"))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF,
+                        (9999).to_bytes(4, sys.byteorder).ljust(size))
+        print(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 4),
+              sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+"""
+
+
+@pytest.mark.usefixtures("apart")
+def test_options_of_others(unatatp_once, cgroup):
+    """Another program of the cgroup may set what it likes, as long as it
+    likes: iptables has options of many kilobytes."""
+    unatatp_once.policy(client={"initial_window": WINDOW})
+    done = subprocess.run([sys.executable, "-c", OTHERS, cgroup],
+                          capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["b'reno' 19998"] * 4, done.stderr
 
 
 @pytest.mark.usefixtures("apart")
