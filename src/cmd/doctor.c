@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
-#include "gateway/doctor.h"
+#include "doctor/doctor.h"
 
 static const int statuses[] = {
 	[DOCTOR_OK] = COMMAND_GOOD,

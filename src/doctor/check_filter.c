@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 uid_t
 check_uid(const struct check *c)

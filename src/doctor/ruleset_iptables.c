@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/spawn.h"
-#include "gateway/ruleset.h"
-#include "gateway/words.h"
+#include "doctor/ruleset.h"
+#include "doctor/words.h"
 
 #define MOST_WORDS 256
 

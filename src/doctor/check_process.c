@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/spawn.h"
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 #define TEXT_MAX 65536
 #define FDS_ASIDE 64 /* as src/daemon/process.c reckons */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 #define MAIN_PREFERENCE 32766
 #define TABLE_LOCAL "255"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/spawn.h"
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 /* Where rules with it are loaded, the kernel can. */
 static bool

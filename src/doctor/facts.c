@@ -1,4 +1,4 @@
-#include "gateway/facts.h"
+#include "doctor/facts.h"
 
 #include <errno.h>
 #include <stdarg.h>

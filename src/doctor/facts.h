@@ -1,18 +1,18 @@
 /*
  * facts: what the checks of doctor look at, each read when first asked for
  * and then kept. Everything belongs to the arena or dies in facts_clear.
- * Families are 4 and 6. Only inside src/gateway.
+ * Families are 4 and 6. Only inside src/doctor.
  */
-#ifndef UNATATP_GATEWAY_FACTS_H
-#define UNATATP_GATEWAY_FACTS_H
+#ifndef UNATATP_DOCTOR_FACTS_H
+#define UNATATP_DOCTOR_FACTS_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "gateway/arena.h"
-#include "gateway/doctor.h"
-#include "gateway/ruleset.h"
+#include "doctor/arena.h"
+#include "doctor/doctor.h"
+#include "doctor/ruleset.h"
 
 /* Who listens where. */
 struct facts_listener {

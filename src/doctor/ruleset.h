@@ -3,8 +3,8 @@
  * that a packet can be walked through. What is not understood is OPAQUE:
  * it may match or not. Owned by the arena that it was read into.
  */
-#ifndef UNATATP_GATEWAY_RULESET_H
-#define UNATATP_GATEWAY_RULESET_H
+#ifndef UNATATP_DOCTOR_RULESET_H
+#define UNATATP_DOCTOR_RULESET_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "base/addr.h"
-#include "gateway/arena.h"
+#include "doctor/arena.h"
 
 enum step_kind {
 	/* Conditions. */

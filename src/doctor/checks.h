@@ -1,12 +1,12 @@
 /*
  * checks: what a row of doctor's table calls, and what it says its findings
- * with. Only inside src/gateway.
+ * with. Only inside src/doctor.
  */
-#ifndef UNATATP_GATEWAY_CHECKS_H
-#define UNATATP_GATEWAY_CHECKS_H
+#ifndef UNATATP_DOCTOR_CHECKS_H
+#define UNATATP_DOCTOR_CHECKS_H
 
-#include "gateway/doctor.h"
-#include "gateway/facts.h"
+#include "doctor/doctor.h"
+#include "doctor/facts.h"
 
 struct check {
 	struct facts *facts;

@@ -1,7 +1,7 @@
 /* A packet's way through the rules. */
 #include <string.h>
 
-#include "gateway/ruleset.h"
+#include "doctor/ruleset.h"
 
 #define DEEPEST 16 /* jumps */
 #define MOST_STEPS 200000

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 #define FEW_PORTS 10000
 

@@ -1,7 +1,7 @@
 /* Whether a client's packets are taken, and for whom. */
 #include <string.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 #define ANY_PORT 50123 /* one that no rule is likely to name */
 

@@ -2,7 +2,7 @@
 #include <pwd.h>
 #include <string.h>
 
-#include "gateway/ruleset.h"
+#include "doctor/ruleset.h"
 
 static const char *
 word(json_t *object, const char *key)

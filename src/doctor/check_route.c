@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 /* Numbers of linux/rtnetlink.h, as ip -N prints them. */
 static const char *const types[] = { "", "unicast", "local", "broadcast",
