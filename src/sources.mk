@@ -49,9 +49,11 @@ libunatatp_a_SOURCES = \
 	src/doctor/check_route.c \
 	src/doctor/check_rule.c \
 	src/doctor/check_sysctl.c \
+	src/doctor/check_source.c \
 	src/doctor/checks.h \
 	src/doctor/doctor.c src/doctor/doctor.h \
 	src/doctor/facts.c src/doctor/facts.h \
+	src/doctor/facts_daemon.c \
 	src/doctor/facts_listener.c \
 	src/doctor/mend.c \
 	src/doctor/probe.c src/doctor/probe.h \

@@ -113,6 +113,7 @@ reload_begin(struct daemon *d)
 	conf = prepare(d, &plan);
 	if (!conf) {
 		d->reloads_refused++;
+		d->last_refused = true;
 		log_error("reload refused: everything stays as it was");
 		if (!d->n_adopting)
 			supervise_ready(&d->supervise);
@@ -127,6 +128,7 @@ reload_begin(struct daemon *d)
 	conf_unref(d->conf);
 	d->conf = conf;
 	d->loaded_at = time(NULL);
+	d->last_refused = false;
 	return true;
 }
 

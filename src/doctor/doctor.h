@@ -21,6 +21,8 @@ enum doctor_verdict {
 	DOCTOR_FAILURE,
 };
 
+#define DOCTOR_AS_IT_SHOULD_BE "as it should be" /* nothing to tell */
+
 struct doctor_result {
 	const char *id, *title;
 	const char *looked_at;

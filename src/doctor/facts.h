@@ -39,6 +39,7 @@ struct facts {
 	bool have_ruleset, have_listeners;
 	struct ruleset ruleset;
 	struct facts_json rules[2], routes[2], links;
+	struct facts_json daemon;
 	struct facts_json *others; /* further tables */
 	size_t n_others;
 	struct facts_listener *listeners;
@@ -64,6 +65,9 @@ json_t *facts_rules(struct facts *f, int family, const char **why);
 json_t *facts_routes(struct facts *f, int family, const char **why);
 json_t *facts_links(struct facts *f, const char **why);
 
+/* Whether `unatatp firewall up` made what is there of rules and routes. */
+bool facts_is_commanded(struct facts *f);
+
 /* The routes of another table; NULL when there is none. */
 json_t *facts_table(struct facts *f, int family, const char *table);
 
@@ -76,6 +80,9 @@ json_t *facts_link(struct facts *f, const char *name);
 /* The socket that listens on A, or on its port for all; NULL: none. */
 const struct facts_listener *facts_listener(
     struct facts *f, const struct addr *a);
+
+/* What the running daemon says of itself; NULL and *WHY: nothing. */
+json_t *facts_daemon(struct facts *f, const char **why);
 
 bool facts_listens(const struct facts *f, int family);
 bool facts_is_client_side(const struct facts *f, const char *name);

@@ -216,16 +216,27 @@ on_value(struct reader *r, enum step_kind kind)
 }
 
 static void
-on_word(struct reader *r, enum step_kind kind)
+on_limit(struct reader *r, enum step_kind kind)
 {
-	add(r, kind);
+	bool above = !strcmp(r->words[r->i - 1], "--hashlimit-above");
+
+	add(r, kind)->negated ^= above;
+	next(r);
+}
+
+/* A word of an option that says nothing of which packets are meant. */
+static void
+on_detail(struct reader *r, enum step_kind kind)
+{
+	(void)kind;
+	r->negated = false;
+	next(r);
 }
 
 static void
-on_comment(struct reader *r, enum step_kind kind)
+on_word(struct reader *r, enum step_kind kind)
 {
-	(void)kind;
-	next(r);
+	add(r, kind);
 }
 
 static void
@@ -350,9 +361,18 @@ static const struct {
 	{ "--state", on_state, STEP_STATE },
 	{ "--ctstate", on_state, STEP_STATE },
 	{ "--uid-owner", on_owner, STEP_OWNER },
+	{ "--limit", on_limit, STEP_LIMIT },
+	{ "--hashlimit-upto", on_limit, STEP_LIMIT },
+	{ "--hashlimit-above", on_limit, STEP_LIMIT },
+	{ "--limit-burst", on_detail, STEP_NOTHING },
+	{ "--hashlimit-burst", on_detail, STEP_NOTHING },
+	{ "--hashlimit-mode", on_detail, STEP_NOTHING },
+	{ "--hashlimit-name", on_detail, STEP_NOTHING },
+	{ "--hashlimit-srcmask", on_detail, STEP_NOTHING },
+	{ "--hashlimit-htable-expire", on_detail, STEP_NOTHING },
 	{ "--transparent", on_word, STEP_SOCKET },
 	{ "--nowildcard", on_word, STEP_NOTHING },
-	{ "--comment", on_comment, STEP_NOTHING },
+	{ "--comment", on_detail, STEP_NOTHING },
 	{ "--set-xmark", on_set_mark, STEP_SET_MARK },
 	{ "--tproxy-mark", on_tproxy_mark, STEP_NOTHING },
 	{ "--on-port", on_port, STEP_NOTHING },
