@@ -6,6 +6,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/conftest.py \
 	tests/net/daemon.py \
 	tests/net/fixtures.py \
+	tests/net/gateways.py \
 	tests/net/lab.py \
 	tests/net/peers.py \
 	tests/net/test_activation.py \

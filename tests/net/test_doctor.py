@@ -19,6 +19,9 @@ from lab import eventually
 CONF = merge(BASE, {
     "firewall": {"interfaces": ["lan"]},
     "policies": [{"name": "all", "client": {"congestion": "cubic"}}]})
+FIREWALL_UP = "unatatp firewall up -c "
+CLIENT_IP = {"policies": [{"name": "all", "source": "clientip"}]}
+CLIENT_PORT = {"policies": [{"name": "all", "source": "client"}]}
 
 
 class Gateway:
@@ -201,10 +204,6 @@ def without_capability(gateway):
     eventually(lambda: gateway.ns.run("ss", "-Hltn").count(":9999") == 2)
 
 
-FIREWALL_UP = "unatatp firewall up -c "
-CLIENT_IP = {"policies": [{"name": "all", "source": "clientip"}]}
-CLIENT_PORT = {"policies": [{"name": "all", "source": "client"}]}
-
 BROKEN = [
     # The rules of ip(8).
     ("rule-ipv4", "nft", "ip rule del pref 32765", {}),
@@ -372,6 +371,9 @@ BROKEN = [
     ("masquerade-ipv6", "iptables", "ip6tables -t nat -F UNATATP; " + nft_rule(
         "n", "ip6 saddr fd71::/16 masquerade", "postrouting", "srcnat",
         family="ip6", kind="nat"), {"conf": CLIENT_PORT}),
+    ("masquerade-ipv4", "iptables", nft_rule(
+        "n", "oifname wan masquerade", "postrouting", "srcnat",
+        family="ip", kind="nat"), {"conf": CLIENT_IP}),
     ("return-ipv4", "nft", "nft flush chain inet unatatp zone_in", {
         "conf": CLIENT_PORT, "also": ["return-ipv6"],
         "mend": FIREWALL_UP}),
@@ -506,6 +508,18 @@ def test_right_source(place, form, source):
             if one["verdict"] != "ok"} == set()
 
 
+@pytest.mark.parametrize("form", ["nft", "iptables"])
+@pytest.mark.parametrize("name", gateways.OTHERS)
+def test_right_beside(place, form, name):
+    """No false alarm beside what other programs make of a packet filter,
+    once it lets the mark in; only filters of FORWARD are named."""
+    shell, forward = gateways.OTHERS[name]
+    # What iptables exempts from masquerading nft's chains take up anew.
+    place.reset(form, merge(CONF, CLIENT_PORT if form == "nft" else {}))
+    place.sh(shell)
+    assert set(place.faults()) == set(forward)
+
+
 def test_names_no_interface(place):
     """Where the file names no interface, those of the ip rules are meant."""
     place.reset("hand-nft", merge(CONF, {"firewall": {"interfaces": []}}))
@@ -583,8 +597,9 @@ def test_nobody_says_which(place):
     for the interface instead of a rule for all of them."""
     place.reset("none", merge(CONF, {"firewall": {"interfaces": []}}))
     found = place.faults()
-    assert set(found) == {"capture-ipv4", "capture-ipv6", "rule-ipv4",
-                          "rule-ipv6"}
+    assert set(found) == {
+        "%s-ipv%d" % (one, family) for family in (4, 6)
+        for one in ("capture", "rule", "route")}
     assert found["rule-ipv4"]["mend"].startswith("# name the clients'")
 
 
@@ -644,7 +659,7 @@ def test_broken(place, row):
 
 STAGES = [
     # (the stage, the family, what breaks it)
-    ("captured", 4, "nft flush chain inet unatatp from_lan"),
+    ("captured", 4, "nft flush chain inet unatatp from_clients"),
     ("captured", 6, "iptables -t raw -A PREROUTING -i wan -j ACCEPT;"
      "ip6tables -t raw -A PREROUTING -i lan -p tcp -j DROP"),
     ("delivered", 4, "ip rule del pref 32765"),
@@ -652,8 +667,8 @@ STAGES = [
      "unreachable default table 100"),
     ("let_in", 4, "iptables -P INPUT DROP"),
     ("let_in", 6, "ip6tables -A INPUT -p tcp --syn -j DROP"),
-    ("connected", 4, "nft insert rule inet unatatp from_lan meta l4proto "
-     "tcp goto take"),
+    ("connected", 4, "nft insert rule inet unatatp from_clients "
+     "meta l4proto tcp goto divert"),
     ("sent", 4, "iptables -A OUTPUT -o unatatp-ps -p tcp -j DROP"),
     ("answered", 6, "ip -6 route add 2001:2:0:114::2/128 dev wan"),
     ("bytes", 4, "iptables -A INPUT -i unatatp-ps -j DROP"),
