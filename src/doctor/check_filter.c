@@ -6,6 +6,8 @@
 #include "doctor/checks.h"
 #include "gateway/match.h"
 
+#define MOST_NAMED 5
+
 uid_t
 check_uid(const struct check *c)
 {
@@ -183,9 +185,12 @@ void
 check_each_way_out(struct check *c, const char *interface,
     void (*fn)(struct check *c, const char *interface, const char *oif))
 {
-	json_t *links = facts_links(c->facts, NULL), *link;
+	const char *why;
+	json_t *links = facts_links(c->facts, &why), *link;
 	size_t i;
 
+	if (!links)
+		check_say(c, DOCTOR_UNKNOWN, "%s", why);
 	json_array_foreach(links, i, link)
 	{
 		const char *name = facts_text(link, "ifname");
@@ -194,6 +199,26 @@ check_each_way_out(struct check *c, const char *interface,
 		    !facts_is_client_side(c->facts, name))
 			fn(c, interface, name);
 	}
+}
+
+/* Names a filter, once, and of many only some. */
+static void
+name_filter(struct check *c, const struct walk_event *e)
+{
+	const char *name = check_name(c, e);
+	size_t *named = c->arg;
+
+	if (strstr(c->result->finding, name) || *named > MOST_NAMED)
+		return;
+	if (!*named)
+		check_say(c, DOCTOR_WARNING,
+		    "proxied flows enter by INPUT and leave by OUTPUT, so "
+		    "they pass by %s",
+		    name);
+	else
+		check_say(c, DOCTOR_WARNING, "%s",
+		    *named < MOST_NAMED ? name : "and others");
+	++*named;
 }
 
 static void
@@ -207,16 +232,8 @@ forward_to(struct check *c, const char *interface, const char *oif)
 	for (size_t i = 0; i < walk.n_events; i++) {
 		const struct walk_event *e = &walk.events[i];
 
-		if (e->what != WALK_DROPPED || e->maybe & WALK_OPAQUE)
-			continue;
-		check_say(c, DOCTOR_WARNING,
-		    "proxied flows pass by %s: they enter by INPUT and leave "
-		    "by OUTPUT",
-		    check_name(c, e));
-		check_mend(c,
-		    "# in %s, a policy with action = \"reject\" for what "
-		    "FORWARD forbids",
-		    c->facts->path ? c->facts->path : CONF_DEFAULT_PATH);
+		if (e->what == WALK_DROPPED && !(e->maybe & WALK_OPAQUE))
+			name_filter(c, e);
 	}
 }
 
@@ -230,10 +247,19 @@ forward(struct check *c, const char *interface)
 void
 check_forward(struct check *c)
 {
-	if (match_rejects(c->facts->conf))
+	size_t named = 0;
+
+	if (match_rejects(c->facts->conf)) {
 		check_say(c, DOCTOR_OK, "policies reject on their own");
-	else
-		check_each_interface(c, forward);
+		return;
+	}
+	c->arg = &named;
+	check_each_interface(c, forward);
+	if (named)
+		check_mend(c,
+		    "# in %s, a policy with action = \"reject\" for what "
+		    "FORWARD forbids",
+		    check_file(c));
 }
 
 /* --- marks --------------------------------------------------------- */

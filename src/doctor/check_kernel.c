@@ -98,7 +98,7 @@ check_interfaces(struct check *c)
 			check_mend(c,
 			    "# set %s up, or correct firewall.interfaces in "
 			    "%s",
-			    name, f->path ? f->path : CONF_DEFAULT_PATH);
+			    name, check_file(c));
 		}
 	}
 }

@@ -299,7 +299,7 @@ look_for(struct check *c, const char *name)
 	}
 	check_say(c, DOCTOR_FAILURE,
 	    "this kernel has no %s, and no module of it", name);
-	check_mend(c, "# in %s, choose one of: %s", c->facts->path, list);
+	check_mend(c, "# in %s, choose one of: %s", check_file(c), list);
 }
 
 void

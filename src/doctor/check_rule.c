@@ -317,18 +317,26 @@ check_src_valid_mark(struct check *c)
 	    "martians");
 }
 
+/* Links that lead away from the clients, and those that a rule is for. */
+struct returns {
+	size_t n_links, n_good;
+};
+
 static void
 look_for_return(struct check *c, const char *unused, const char *link)
 {
+	struct returns *r = c->arg;
+
 	(void)unused;
-	if (find_rule(c, link, true))
-		c->arg = c;
+	r->n_links++;
+	r->n_good += find_rule(c, link, true) != NULL;
 }
 
 void
 check_return_rule(struct check *c)
 {
 	const struct facts *f = c->facts;
+	struct returns r = { 0 };
 
 	if (!have_rules(c))
 		return;
@@ -336,9 +344,9 @@ check_return_rule(struct check *c)
 		check_say(c, DOCTOR_OK, "no policy keeps the client's address");
 		return;
 	}
-	c->arg = NULL; /* set: one link at least has a rule */
+	c->arg = &r;
 	check_each_way_out(c, "", look_for_return);
-	if (c->arg)
+	if (r.n_good || !r.n_links)
 		return;
 	check_say(c, DOCTOR_FAILURE,
 	    "what comes back to clients' addresses bears fwmark 0x%x/0x%x, "

@@ -32,6 +32,9 @@ const char *check_ip(const struct check *c);
 /* TEXT within single quotes, for sh(1). */
 const char *check_quote(struct check *c, const char *text);
 
+/* The file's name, for a person. */
+const char *check_file(const struct check *c);
+
 /* How the rule or policy of E is called. */
 const char *check_name(struct check *c, const struct walk_event *e);
 

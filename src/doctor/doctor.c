@@ -174,6 +174,12 @@ check_ip(const struct check *c)
 	return c->family == 6 ? "ip -6" : "ip";
 }
 
+const char *
+check_file(const struct check *c)
+{
+	return c->facts->path ? c->facts->path : CONF_DEFAULT_PATH;
+}
+
 static void
 run_row(struct doctor *d, struct facts *f, const struct row *row)
 {

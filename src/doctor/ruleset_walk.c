@@ -5,7 +5,7 @@
 
 #define DEEPEST 16 /* jumps */
 #define MOST_STEPS 200000
-#define MOST_EVENTS 4096
+#define MOST_EVENTS 1024
 
 enum answer { NO, YES, MAYBE };
 
@@ -131,8 +131,9 @@ tell(struct way *way, enum walk_what what, const struct rule *rule,
 {
 	struct walk *w = way->walk;
 
-	if (w->n_events >= MOST_EVENTS) {
-		w->cut = true;
+	/* Of many that may drop, the first ones say enough. */
+	if (way->maybe && w->n_events >= MOST_EVENTS) {
+		w->cut |= what != WALK_DROPPED;
 		return;
 	}
 	w->events =

@@ -355,6 +355,8 @@ BROKEN = [
      "-j ACCEPT; iptables -P INPUT DROP", {}),
     ("input-ipv6", "iptables", "ip6tables -A INPUT -i lan -p tcp --syn "
      "-j REJECT", {}),
+    ("input-ipv4", "nft", "iptables-legacy -A INPUT -p tcp --syn -j REJECT",
+     {"undo": "iptables-legacy -F", "mend": "iptables-legacy -t filter -I"}),
     ("output-ipv4", "nft", nft_rule(
         "o", "ct state established accept\n udp dport 53 accept", "output",
         policy="drop", family="ip"), {}),
@@ -559,17 +561,96 @@ def test_not_root(place):
     assert said["rule-ipv4"] == "ok"
 
 
-def test_missing_tool(place, tmp_path):
+@pytest.mark.parametrize("form, tool, check", [
+    ("nft", "nft", "capture-ipv6"), ("iptables", "iptables-save", "capture-ipv4"),
+    ("iptables", "ip6tables-save", "return-ipv6"), ("nft", "ip", "rule-ipv4")])
+def test_missing_tool(place, tmp_path, form, tool, check):
     """A tool that is not there makes a verdict unknown, and is named."""
-    place.reset("nft", CONF)
-    (tmp_path / "nft").write_text("#!/bin/sh\nexit 127\n")
-    (tmp_path / "nft").chmod(0o755)
+    place.reset(form, merge(CONF, CLIENT_PORT))
+    (tmp_path / tool).write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / tool).chmod(0o755)
     done = place.sh("PATH=%s:$PATH unatatp doctor -c %s --json" % (
         tmp_path, place.file), check=False)
     said = {one["id"]: one for one in json.loads(done.stdout)["checks"]}
-    assert done.returncode == 0
-    assert said["capture-ipv6"]["verdict"] == "unknown"
-    assert "nft" in said["capture-ipv6"]["finding"]
+    assert done.returncode == 0, done.stdout
+    assert said[check]["verdict"] == "unknown"
+    assert tool + ": No such file" in said[check]["finding"]
+
+
+def test_bad_file(place):
+    """A file with mistakes: they are what there is to see to."""
+    place.reset("nft", CONF)
+    place.daemon.write_text("policies = ( { nam = \"a\"; } );\n")
+    done = place.sh("unatatp doctor -c %s" % place.file, check=False)
+    assert done.returncode == 78 and not done.stdout
+    assert "%s:1: " % place.file in done.stderr
+    assert "did you mean \"name\"" in done.stderr
+
+
+def test_no_file(place):
+    """Without a file the built-in one serves, and the interfaces are those
+    of the rules; without rules a person must name them."""
+    assert not os.path.exists("/etc/unatatp.conf")
+    place.reset("hand-nft", CONF)
+    done = place.sh("unatatp doctor --json", check=False)
+    assert done.returncode == 0, done.stdout
+    place.reset("none", CONF)
+    done = place.sh("unatatp doctor", check=False)
+    assert done.returncode == 2
+    assert "# name the clients' interfaces in firewall.interfaces, then:" in \
+        done.stdout
+
+
+def test_no_daemon(place):
+    """Nobody listens, and nobody can be asked: that alone is named."""
+    place.reset("nft", CONF)
+    place.stop()
+    status, said = place.doctor()
+    assert status == 2
+    assert {one["id"]: one["verdict"] for one in said["checks"]
+            if one["verdict"] != "ok"} == {
+        "listener-ipv4": "failure", "listener-ipv6": "failure",
+        "loaded": "unknown"}
+
+
+def test_no_socket(place):
+    """Without a control socket the file's age is unknown, and no fault."""
+    place.reset("nft", merge(CONF, {"log": {"level": "info"}}))
+    place.daemon.write_text(config_text(merge(
+        place.daemon.options, {"control": {"path": ""}})))
+    said = {one["id"]: one for one in place.doctor()[1]["checks"]}
+    assert said["loaded"]["verdict"] == "unknown"
+    assert "control.path is empty" in said["loaded"]["finding"]
+    assert place.faults() == {}
+    place.stop()
+
+
+def test_loaded(place):
+    """When the daemon loaded its file is told."""
+    place.reset("nft", CONF)
+    done = place.sh("unatatp doctor -c %s" % place.file, check=False)
+    assert re.search(r"^ok       loaded: .* \(loaded at 20\d\d-\d\d-\d\d "
+                     r"\d\d:\d\d:\d\d UTC, good reloads: \d+\)$", done.stdout,
+                     re.M), done.stdout
+
+
+def test_many_rules(place):
+    """Ten thousand rules of each kind are read and followed."""
+    place.reset("nft", CONF)
+    many = ["10.%d.%d.0/24" % (i >> 8, i & 255) for i in range(10000)]
+    with place.ns:
+        subprocess.run(["iptables-restore", "--noflush"], check=True,
+                       text=True, input="*filter\n" + "".join(
+                           "-A FORWARD -s %s -j DROP\n-A INPUT -s %s -j DROP\n"
+                           % (one, one) for one in many) + "COMMIT\n")
+    place.ns.nft("table inet many { chain input {\ntype filter hook input "
+                 "priority 1; policy accept;\n%s\n}\n}" % "\n".join(
+                     "ip saddr %s tcp dport 1-9 drop" % one for one in many))
+    found = place.faults()
+    assert set(found) == {"forward-ipv4"}
+    assert found["forward-ipv4"]["finding"].endswith("; and others")
+    assert "unknown" not in {one["verdict"]
+                             for one in place.doctor()[1]["checks"]}
 
 
 @pytest.mark.parametrize("what", ["tproxy", "socket"])
