@@ -15,6 +15,7 @@ struct reader {
 	struct ruleset *set;
 	const char *tool, *table;
 	int family;
+	const char *word; /* nft's, for it */
 	struct rule *rule;
 	char *words[MOST_WORDS];
 	size_t n, i;
@@ -62,14 +63,13 @@ place(struct chain *c)
 static struct chain *
 find(struct reader *r, const char *name)
 {
-	for (size_t i = 0; i < r->set->n_chains; i++) {
-		struct chain *c = r->set->chains[i];
+	const struct chain near = {
+		.tool = r->tool,
+		.nft_family = r->word,
+		.table = r->table,
+	};
 
-		if (c->tool == r->tool && !strcmp(c->table, r->table) &&
-		    !strcmp(c->name, name))
-			return c;
-	}
-	return NULL;
+	return ruleset_find(r->set, &near, name);
 }
 
 /* ":NAME POLICY [packets:bytes]" */
@@ -83,7 +83,7 @@ read_chain(struct reader *r, char *line)
 	*c = (struct chain){
 		.family = r->family,
 		.tool = r->tool,
-		.nft_family = r->family == 4 ? "ip" : "ip6",
+		.nft_family = r->word,
 		.table = r->table,
 		.name = arena_printf(r->set->arena, "%s", name ? name : ""),
 		.policy_drop = policy && !strcmp(policy, "DROP"),
@@ -301,13 +301,6 @@ on_set_mark(struct reader *r, enum step_kind kind)
 }
 
 static void
-on_tproxy_mark(struct reader *r, enum step_kind kind)
-{
-	(void)kind;
-	read_mark(target(r), next(r));
-}
-
-static void
 on_port(struct reader *r, enum step_kind kind)
 {
 	(void)kind;
@@ -364,28 +357,22 @@ static const struct {
 	{ "--limit", on_limit, STEP_LIMIT },
 	{ "--hashlimit-upto", on_limit, STEP_LIMIT },
 	{ "--hashlimit-above", on_limit, STEP_LIMIT },
-	{ "--limit-burst", on_detail, STEP_NOTHING },
-	{ "--hashlimit-burst", on_detail, STEP_NOTHING },
-	{ "--hashlimit-mode", on_detail, STEP_NOTHING },
-	{ "--hashlimit-name", on_detail, STEP_NOTHING },
-	{ "--hashlimit-srcmask", on_detail, STEP_NOTHING },
-	{ "--hashlimit-htable-expire", on_detail, STEP_NOTHING },
 	{ "--transparent", on_word, STEP_SOCKET },
 	{ "--nowildcard", on_word, STEP_NOTHING },
 	{ "--comment", on_detail, STEP_NOTHING },
 	{ "--set-xmark", on_set_mark, STEP_SET_MARK },
-	{ "--tproxy-mark", on_tproxy_mark, STEP_NOTHING },
+	{ "--tproxy-mark", on_set_mark, STEP_TPROXY },
 	{ "--on-port", on_port, STEP_NOTHING },
 	{ "--on-ip", on_ip, STEP_NOTHING },
 	{ "--notrack", on_notrack, STEP_NOTRACK },
 	{ "--zone", on_zone, STEP_SET_ZONE },
 };
 
-/* None of these: a condition of its own, or more of the target. */
+/* None of these: a condition of its own, or more of a limit or the target. */
 static void
-take_unknown(struct reader *r)
+take_unknown(struct reader *r, const char *name)
 {
-	if (!isupper((unsigned char)r->module[0]))
+	if (!isupper((unsigned char)r->module[0]) && !strstr(name, "limit-"))
 		add(r, STEP_OPAQUE);
 	while (r->i < r->n && r->words[r->i][0] != '-' &&
 	    strcmp(r->words[r->i], "!") != 0)
@@ -406,7 +393,7 @@ take_option(struct reader *r)
 			options[i].take(r, options[i].kind);
 			return;
 		}
-	take_unknown(r);
+	take_unknown(r, name);
 }
 
 static void
@@ -450,7 +437,12 @@ ruleset_read_iptables(struct ruleset *set, const char *tool, int family)
 {
 	const char *save = arena_printf(set->arena, "%s-save", tool);
 	const char *const argv[] = { save, NULL };
-	struct reader r = { .set = set, .tool = tool, .family = family };
+	struct reader r = {
+		.set = set,
+		.tool = tool,
+		.family = family,
+		.word = family == 4 ? "ip" : "ip6",
+	};
 	struct spawn_result result;
 	const char *why = NULL;
 	int err = spawn_run(argv, NULL, &result);

@@ -183,7 +183,7 @@ def few_descriptors(gateway):
 def refused(gateway):
     """A reload was refused, and the file is as it was again."""
     good = gateway.daemon.options
-    gateway.daemon.write_text(config_text(good) + "policys = 1;\n")
+    gateway.daemon.write_text(config_text(good) + "bogus = 1;\n")
     assert gateway.sh("unatatp reload -c %s" % gateway.file,
                       check=False).returncode == 78
     gateway.daemon.write(good)
@@ -580,7 +580,7 @@ def test_missing_tool(place, tmp_path, form, tool, check):
 def test_bad_file(place):
     """A file with mistakes: they are what there is to see to."""
     place.reset("nft", CONF)
-    place.daemon.write_text("policies = ( { nam = \"a\"; } );\n")
+    place.daemon.write_text("policies = ( { names = \"a\"; } );\n")
     done = place.sh("unatatp doctor -c %s" % place.file, check=False)
     assert done.returncode == 78 and not done.stdout
     assert "%s:1: " % place.file in done.stderr
