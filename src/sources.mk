@@ -31,40 +31,43 @@ libunatatp_a_SOURCES = \
 	src/conf/report.c src/conf/report.h \
 	src/conf/suggest.c src/conf/suggest.h \
 	src/conf/value.c src/conf/value.h \
-	src/gateway/arena.c src/gateway/arena.h \
 	src/gateway/change.c \
-	src/gateway/check_capture.c \
-	src/gateway/check_filter.c \
-	src/gateway/check_kernel.c \
-	src/gateway/check_process.c \
-	src/gateway/check_route.c \
-	src/gateway/check_rule.c \
-	src/gateway/check_sysctl.c \
-	src/gateway/checks.h \
-	src/gateway/doctor.c src/gateway/doctor.h \
-	src/gateway/facts.c src/gateway/facts.h \
-	src/gateway/facts_listener.c \
 	src/gateway/firewall.c src/gateway/firewall.h \
 	src/gateway/match.c src/gateway/match.h \
-	src/gateway/mend.c \
 	src/gateway/pending.c src/gateway/pending.h \
 	src/gateway/plan.c src/gateway/plan.h \
-	src/gateway/probe.c src/gateway/probe.h \
-	src/gateway/probe_end.c \
 	src/gateway/recent.c src/gateway/recent.h \
 	src/gateway/rules.h \
 	src/gateway/rules_iptables.c \
 	src/gateway/rules_nft.c \
-	src/gateway/ruleset.c src/gateway/ruleset.h \
-	src/gateway/ruleset_iptables.c \
-	src/gateway/ruleset_match.c \
-	src/gateway/ruleset_nft.c \
-	src/gateway/ruleset_walk.c \
 	src/gateway/state.c src/gateway/state.h \
 	src/gateway/state_filter.c \
 	src/gateway/status.c \
 	src/gateway/want.c \
-	src/gateway/words.c src/gateway/words.h \
+	src/doctor/arena.c src/doctor/arena.h \
+	src/doctor/check_capture.c \
+	src/doctor/check_filter.c \
+	src/doctor/check_kernel.c \
+	src/doctor/check_process.c \
+	src/doctor/check_route.c \
+	src/doctor/check_rule.c \
+	src/doctor/check_sysctl.c \
+	src/doctor/check_source.c \
+	src/doctor/checks.h \
+	src/doctor/doctor.c src/doctor/doctor.h \
+	src/doctor/facts.c src/doctor/facts.h \
+	src/doctor/facts_daemon.c \
+	src/doctor/facts_listener.c \
+	src/doctor/mend.c \
+	src/doctor/probe.c src/doctor/probe.h \
+	src/doctor/probe_end.c \
+	src/doctor/ruleset.c src/doctor/ruleset.h \
+	src/doctor/ruleset_iptables.c \
+	src/doctor/ruleset_match.c \
+	src/doctor/ruleset_nft.c \
+	src/doctor/ruleset_place.c \
+	src/doctor/ruleset_walk.c \
+	src/doctor/words.c src/doctor/words.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
 	src/flow/flow_dial.c \

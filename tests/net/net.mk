@@ -8,6 +8,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/daemon.py \
 	tests/net/firewall.py \
 	tests/net/fixtures.py \
+	tests/net/gateways.py \
 	tests/net/lab.py \
 	tests/net/link.py \
 	tests/net/peers.py \

@@ -3,8 +3,8 @@
  * that a packet can be walked through. What is not understood is OPAQUE:
  * it may match or not. Owned by the arena that it was read into.
  */
-#ifndef UNATATP_GATEWAY_RULESET_H
-#define UNATATP_GATEWAY_RULESET_H
+#ifndef UNATATP_DOCTOR_RULESET_H
+#define UNATATP_DOCTOR_RULESET_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "base/addr.h"
-#include "gateway/arena.h"
+#include "doctor/arena.h"
 
 enum step_kind {
 	/* Conditions. */
@@ -32,6 +32,7 @@ enum step_kind {
 	STEP_OWNER,   /* value: the uid of the process that sent it */
 	STEP_PORT,    /* the destination port: ranges */
 	STEP_ADDRESS, /* of some addresses */
+	STEP_LIMIT,   /* within a rate: taken for granted */
 	STEP_OPAQUE,
 	/* Statements. */
 	STEP_ACCEPT,
@@ -149,6 +150,7 @@ enum walk_what {
 	WALK_ACCEPTED,
 	WALK_DROPPED,
 	WALK_SEEN, /* a statement that a caller may look for */
+	WALK_LEFT, /* it may pass by what follows; how is not known */
 };
 
 struct walk_event {
@@ -166,6 +168,7 @@ struct walk {
 	size_t n_events;
 	unsigned maybe; /* whatever was met */
 	size_t steps;	/* taken, bounded */
+	bool cut;	/* there were too many: no verdict */
 };
 
 /*
@@ -193,10 +196,16 @@ struct rule *ruleset_rule(struct ruleset *set, struct chain *chain);
 struct step *ruleset_step(
     struct ruleset *set, struct rule *rule, enum step_kind kind);
 void ruleset_read_nft(struct ruleset *set, const char *skip_tables);
+/* The elements of a named "set" or "map", or NULL. */
+json_t *ruleset_nft_elements(
+    struct ruleset_nft *r, const char *kind, const char *name);
 void ruleset_nft_match(struct ruleset_nft *r, json_t *json);
 void ruleset_nft_require(struct ruleset_nft *r, const char *protocol);
 struct step ruleset_nft_condition(
     struct ruleset_nft *r, json_t *left, json_t *right, bool negated);
+/* Sets the hook, type and priority of C, a chain of iptables' own. */
+void ruleset_place_iptables(struct chain *c);
+
 const char *ruleset_read_iptables(
     struct ruleset *set, const char *tool, int family);
 

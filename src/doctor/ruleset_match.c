@@ -2,7 +2,7 @@
 #include <pwd.h>
 #include <string.h>
 
-#include "gateway/ruleset.h"
+#include "doctor/ruleset.h"
 
 static const char *
 word(json_t *object, const char *key)
@@ -14,16 +14,15 @@ word(json_t *object, const char *key)
 
 /* --- values -------------------------------------------------------- */
 
-/* The elements of the named set, or NULL. */
-static json_t *
-find_set(struct ruleset_nft *r, const char *name)
+json_t *
+ruleset_nft_elements(struct ruleset_nft *r, const char *kind, const char *name)
 {
 	json_t *object, *set;
 	size_t i;
 
 	json_array_foreach(r->list, i, object)
 	{
-		set = json_object_get(object, "set");
+		set = json_object_get(object, kind);
 		if (set && !strcmp(word(set, "name"), name) &&
 		    !strcmp(word(set, "table"), r->chain->table) &&
 		    !strcmp(word(set, "family"), r->chain->nft_family))
@@ -40,7 +39,7 @@ as_list(struct ruleset_nft *r, json_t *right)
 	json_t *set = json_object_get(right, "set");
 
 	if (text && *text == '@')
-		right = find_set(r, text + 1);
+		right = ruleset_nft_elements(r, "set", text + 1);
 	else if (set)
 		right = set;
 	if (json_is_array(right))

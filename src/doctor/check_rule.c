@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
+#include "gateway/match.h"
+#include "gateway/state.h"
 
 #define MAIN_PREFERENCE 32766
 #define TABLE_LOCAL "255"
@@ -11,6 +13,8 @@
 struct entry {
 	long preference;
 	bool inverted, has_mark, narrow, looks_up;
+	bool commanded; /* by `unatatp firewall up' */
+	long to;	/* of goto; -1: none */
 	uint32_t mark, mask;
 	const char *iif, *table;
 };
@@ -28,9 +32,11 @@ read_entry(json_t *json)
 		.mark = (uint32_t)strtoul(facts_text(json, "fwmark"), NULL, 0),
 		.iif = facts_text(json, "iif"),
 		.table = facts_text(json, "table"),
+		.to = facts_int(json, "goto"),
 	};
 
 	e.mask = *mask ? (uint32_t)strtoul(mask, NULL, 0) : UINT32_MAX;
+	e.commanded = !strcmp(facts_text(json, "protocol"), STATE_PROTOCOL);
 	e.narrow = strcmp(facts_text(json, "src"), "all") != 0;
 	for (size_t i = 0; i < sizeof(narrowing) / sizeof(*narrowing); i++)
 		if (json_object_get(json, narrowing[i]))
@@ -93,9 +99,11 @@ mend_add(struct check *c, const char *interface, const char *preference)
 
 	if (*interface)
 		check_mend(c,
-		    "%s rule add %sfwmark 0x%x/0x%x iif %s lookup %ld",
+		    "%s rule add %sfwmark 0x%x/0x%x iif %s lookup %ld%s",
 		    check_ip(c), preference, f->mark, f->mask, interface,
-		    f->table);
+		    f->table,
+		    facts_is_commanded(c->facts) ? " protocol " STATE_PROTOCOL
+						 : "");
 	else
 		check_mend(
 		    c, "# name the clients' interfaces in firewall.interfaces");
@@ -129,7 +137,8 @@ name_near(struct check *c)
 		    "the rule at %ld says fwmark 0x%x/0x%x %s%s lookup %s",
 		    e.preference, e.mark, e.mask, *e.iif ? "iif " : "", e.iif,
 		    e.table);
-		mend_del(c, e.preference);
+		if (!e.commanded) /* `firewall up' takes its own away */
+			mend_del(c, e.preference);
 	}
 }
 
@@ -150,7 +159,8 @@ check_rule(struct check *c)
 		check_say(c, DOCTOR_FAILURE,
 		    "no rule sends fwmark 0x%x/0x%x from %s to table %ld",
 		    f->mark, f->mask, check_interface(name), f->table);
-		mend_add(c, name, "");
+		if (!mend_ours(c, NULL))
+			mend_add(c, name, "");
 	}
 	if (missing)
 		name_near(c);
@@ -224,26 +234,48 @@ check_rule_order(struct check *c)
 		check_order_of(c, c->facts->interfaces[i]);
 }
 
-/* Says so when an interface relies on a rule that does not name it. */
+/*
+ * Whether the kernel's look at where a source lies, which is done as for
+ * `iif lo', jumps over what stands at PREFERENCE.
+ */
+static bool
+is_jumped_over(struct check *c, long preference)
+{
+	json_t *rules = facts_rules(c->facts, c->family, NULL), *rule;
+	size_t i;
+
+	json_array_foreach(rules, i, rule)
+	{
+		struct entry e = read_entry(rule);
+
+		if (!strcmp(e.iif, "lo") && !e.narrow && !e.has_mark &&
+		    e.preference < preference && e.to > preference)
+			return true;
+	}
+	return false;
+}
+
+/* Says so when there is a rule that does not name an interface. */
 static void
 look_for_iif(struct check *c, enum doctor_verdict verdict, const char *harm)
 {
 	struct facts *f = c->facts;
 	json_t *open = find_rule(c, "", true);
+	long at = open ? read_entry(open).preference : 0;
 
-	for (size_t i = 0; open && i < f->n_interfaces; i++) {
-		const char *name = f->interfaces[i];
-		long at = read_entry(open).preference;
-
-		if (*name && find_rule(c, name, false))
-			continue;
-		check_say(
-		    c, verdict, "the rule at %ld names no iif: %s", at, harm);
-		if (!*name)
-			continue;
-		mend_add(c, name, "");
-		mend_del(c, at);
+	if (!open || is_jumped_over(c, at))
+		return;
+	check_say(c, verdict, "the rule at %ld names no iif: %s", at, harm);
+	/* What comes back to clients' addresses comes by any interface. */
+	if (match_transparent(f->conf)) {
+		mend_firewall(c);
+		return;
 	}
+	for (size_t i = 0; i < f->n_interfaces; i++)
+		if (*f->interfaces[i] && !find_rule(c, f->interfaces[i], false))
+			mend_add(c, f->interfaces[i], "");
+	if (*f->interfaces[0])
+		mend_del(c, at);
 }
 
 static bool
@@ -283,6 +315,44 @@ check_src_valid_mark(struct check *c)
 	look_for_iif(c, DOCTOR_FAILURE,
 	    "with src_valid_mark = 1 the kernel takes what is marked for "
 	    "martians");
+}
+
+/* Links that lead away from the clients, and those that a rule is for. */
+struct returns {
+	size_t n_links, n_good;
+};
+
+static void
+look_for_return(struct check *c, const char *unused, const char *link)
+{
+	struct returns *r = c->arg;
+
+	(void)unused;
+	r->n_links++;
+	r->n_good += find_rule(c, link, true) != NULL;
+}
+
+void
+check_return_rule(struct check *c)
+{
+	const struct facts *f = c->facts;
+	struct returns r = { 0 };
+
+	if (!have_rules(c))
+		return;
+	if (!match_transparent(f->conf)) {
+		check_say(c, DOCTOR_OK, "no policy keeps the client's address");
+		return;
+	}
+	c->arg = &r;
+	check_each_way_out(c, "", look_for_return);
+	if (r.n_good || !r.n_links)
+		return;
+	check_say(c, DOCTOR_FAILURE,
+	    "what comes back to clients' addresses bears fwmark 0x%x/0x%x, "
+	    "and no rule sends it to table %ld",
+	    f->mark, f->mask, f->table);
+	mend_firewall(c);
 }
 
 void

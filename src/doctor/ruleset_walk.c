@@ -1,11 +1,11 @@
 /* A packet's way through the rules. */
 #include <string.h>
 
-#include "gateway/ruleset.h"
+#include "doctor/ruleset.h"
 
 #define DEEPEST 16 /* jumps */
 #define MOST_STEPS 200000
-#define MOST_EVENTS 4096
+#define MOST_EVENTS 1024
 
 enum answer { NO, YES, MAYBE };
 
@@ -72,6 +72,8 @@ plain_holds(const struct step *s, const struct packet *p)
 		return p->from_us;
 	case STEP_STATE:
 		return p->state & s->value;
+	case STEP_LIMIT:
+		return true;
 	case STEP_OWNER:
 		return p->owned && p->uid == s->value;
 	default:
@@ -129,14 +131,26 @@ tell(struct way *way, enum walk_what what, const struct rule *rule,
 {
 	struct walk *w = way->walk;
 
-	if (w->n_events >= MOST_EVENTS) {
-		w->maybe |= WALK_OPAQUE;
+	/* Of many that may drop, the first ones say enough. */
+	if (way->maybe && w->n_events >= MOST_EVENTS) {
+		w->cut |= what != WALK_DROPPED;
 		return;
 	}
 	w->events =
 	    arena_grow(w->arena, w->events, w->n_events, sizeof(*w->events));
 	w->events[w->n_events++] = (struct walk_event){ what, way->maybe,
 		way->base, rule, step, way->packet };
+}
+
+/* What follows is not certain any more. */
+static void
+leave(struct way *way, const struct rule *rule, unsigned why)
+{
+	struct way other = *way;
+
+	way->walk->maybe |= why;
+	other.maybe |= why;
+	tell(&other, WALK_LEFT, rule, NULL);
 }
 
 static enum next
@@ -147,7 +161,7 @@ jump(struct way *way, const struct rule *rule, const struct step *s)
 	enum next next;
 
 	if (!chain || way->depth >= DEEPEST) {
-		way->walk->maybe |= WALK_OPAQUE;
+		leave(way, rule, WALK_OPAQUE);
 		return GO_ON;
 	}
 	way->depth++;
@@ -206,7 +220,7 @@ act(struct way *way, const struct rule *rule, const struct step *s)
 	case STEP_NOTHING:
 		return GO_ON;
 	case STEP_UNKNOWN:
-		way->walk->maybe |= WALK_OPAQUE;
+		leave(way, rule, WALK_OPAQUE);
 		return GO_ON;
 	case STEP_SNAT:
 	case STEP_KEEP:
@@ -228,11 +242,16 @@ static void
 take_perhaps(struct way *way, struct rule *rule, size_t i, unsigned why)
 {
 	struct way other = *way;
+	enum next next;
 
 	other.maybe |= why;
 	way->walk->maybe |= why;
-	if (take(&other, rule, i) == GO_ON && other.packet.tproxy)
+	next = take(&other, rule, i);
+	if (next == GO_ON && other.packet.tproxy)
 		tell(&other, WALK_ACCEPTED, rule, NULL);
+	/* Back in the chain before; its policy is a base chain's own end. */
+	if (next == END_OF_CHAIN && way->depth)
+		tell(&other, WALK_LEFT, rule, NULL);
 }
 
 static enum next
@@ -248,7 +267,9 @@ map(struct way *way, struct rule *rule, const struct step *s)
 			continue;
 		other.maybe |= h.why;
 		way->walk->maybe |= h.why;
-		act(&other, rule, &s->branches[i + 1]);
+		if (act(&other, rule, &s->branches[i + 1]) == END_OF_CHAIN &&
+		    way->depth)
+			tell(&other, WALK_LEFT, rule, NULL);
 	}
 	return GO_ON;
 }
@@ -282,8 +303,8 @@ take(struct way *way, struct rule *rule, size_t i)
 		enum next next;
 
 		if (++way->walk->steps > MOST_STEPS) {
-			way->walk->maybe |= WALK_OPAQUE;
-			return GO_ON;
+			way->walk->cut = true;
+			return END;
 		}
 		next = step(way, rule, i, &no_more);
 		if (next != GO_ON)
@@ -370,7 +391,7 @@ walk_last(const struct walk *walk)
 {
 	for (size_t i = walk->n_events; i > 0; i--)
 		if (!walk->events[i - 1].maybe &&
-		    walk->events[i - 1].what != WALK_SEEN)
+		    walk->events[i - 1].what < WALK_SEEN)
 			return &walk->events[i - 1];
 	return NULL;
 }

@@ -1,4 +1,4 @@
-#include "gateway/arena.h"
+#include "doctor/arena.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,18 +1,18 @@
 /*
  * facts: what the checks of doctor look at, each read when first asked for
  * and then kept. Everything belongs to the arena or dies in facts_clear.
- * Families are 4 and 6. Only inside src/gateway.
+ * Families are 4 and 6. Only inside src/doctor.
  */
-#ifndef UNATATP_GATEWAY_FACTS_H
-#define UNATATP_GATEWAY_FACTS_H
+#ifndef UNATATP_DOCTOR_FACTS_H
+#define UNATATP_DOCTOR_FACTS_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "gateway/arena.h"
-#include "gateway/doctor.h"
-#include "gateway/ruleset.h"
+#include "doctor/arena.h"
+#include "doctor/doctor.h"
+#include "doctor/ruleset.h"
 
 /* Who listens where. */
 struct facts_listener {
@@ -39,6 +39,7 @@ struct facts {
 	bool have_ruleset, have_listeners;
 	struct ruleset ruleset;
 	struct facts_json rules[2], routes[2], links;
+	struct facts_json daemon;
 	struct facts_json *others; /* further tables */
 	size_t n_others;
 	struct facts_listener *listeners;
@@ -64,6 +65,9 @@ json_t *facts_rules(struct facts *f, int family, const char **why);
 json_t *facts_routes(struct facts *f, int family, const char **why);
 json_t *facts_links(struct facts *f, const char **why);
 
+/* Whether `unatatp firewall up` made what is there of rules and routes. */
+bool facts_is_commanded(struct facts *f);
+
 /* The routes of another table; NULL when there is none. */
 json_t *facts_table(struct facts *f, int family, const char *table);
 
@@ -76,6 +80,9 @@ json_t *facts_link(struct facts *f, const char *name);
 /* The socket that listens on A, or on its port for all; NULL: none. */
 const struct facts_listener *facts_listener(
     struct facts *f, const struct addr *a);
+
+/* What the running daemon says of itself; NULL and *WHY: nothing. */
+json_t *facts_daemon(struct facts *f, const char **why);
 
 bool facts_listens(const struct facts *f, int family);
 bool facts_is_client_side(const struct facts *f, const char *name);

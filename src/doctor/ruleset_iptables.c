@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/spawn.h"
-#include "gateway/ruleset.h"
-#include "gateway/words.h"
+#include "doctor/ruleset.h"
+#include "doctor/words.h"
 
 #define MOST_WORDS 256
 
@@ -15,6 +15,7 @@ struct reader {
 	struct ruleset *set;
 	const char *tool, *table;
 	int family;
+	const char *word; /* nft's, for it */
 	struct rule *rule;
 	char *words[MOST_WORDS];
 	size_t n, i;
@@ -22,54 +23,16 @@ struct reader {
 	char module[32]; /* of the last -m, or the target */
 };
 
-static const struct {
-	const char *table;
-	long priority;
-} priorities[] = {
-	{ "raw", -300 },
-	{ "mangle", -150 },
-	{ "filter", 0 },
-	{ "security", 50 },
-};
-
-static const char *const hooks[] = {
-	[RULESET_PREROUTING] = "PREROUTING",
-	[RULESET_INPUT] = "INPUT",
-	[RULESET_FORWARD] = "FORWARD",
-	[RULESET_OUTPUT] = "OUTPUT",
-	[RULESET_POSTROUTING] = "POSTROUTING",
-};
-
-static void
-place(struct chain *c)
-{
-	c->type = "filter";
-	for (size_t i = 0; i < sizeof(priorities) / sizeof(*priorities); i++)
-		if (!strcmp(priorities[i].table, c->table))
-			c->priority = priorities[i].priority;
-	for (int i = 0; i < RULESET_NO_HOOK; i++)
-		if (!strcmp(hooks[i], c->name))
-			c->hook = (enum ruleset_hook)i;
-	if (!strcmp(c->table, "nat")) {
-		bool dst =
-		    c->hook == RULESET_PREROUTING || c->hook == RULESET_OUTPUT;
-
-		c->type = "nat";
-		c->priority = dst ? -100 : 100;
-	}
-}
-
 static struct chain *
 find(struct reader *r, const char *name)
 {
-	for (size_t i = 0; i < r->set->n_chains; i++) {
-		struct chain *c = r->set->chains[i];
+	const struct chain near = {
+		.tool = r->tool,
+		.nft_family = r->word,
+		.table = r->table,
+	};
 
-		if (c->tool == r->tool && !strcmp(c->table, r->table) &&
-		    !strcmp(c->name, name))
-			return c;
-	}
-	return NULL;
+	return ruleset_find(r->set, &near, name);
 }
 
 /* ":NAME POLICY [packets:bytes]" */
@@ -83,14 +46,14 @@ read_chain(struct reader *r, char *line)
 	*c = (struct chain){
 		.family = r->family,
 		.tool = r->tool,
-		.nft_family = r->family == 4 ? "ip" : "ip6",
+		.nft_family = r->word,
 		.table = r->table,
 		.name = arena_printf(r->set->arena, "%s", name ? name : ""),
 		.policy_drop = policy && !strcmp(policy, "DROP"),
 		.hook = RULESET_NO_HOOK,
 	};
 	if (policy && strcmp(policy, "-") != 0)
-		place(c);
+		ruleset_place_iptables(c);
 }
 
 /* --- words --------------------------------------------------------- */
@@ -216,16 +179,27 @@ on_value(struct reader *r, enum step_kind kind)
 }
 
 static void
-on_word(struct reader *r, enum step_kind kind)
+on_limit(struct reader *r, enum step_kind kind)
 {
-	add(r, kind);
+	bool above = !strcmp(r->words[r->i - 1], "--hashlimit-above");
+
+	add(r, kind)->negated ^= above;
+	next(r);
+}
+
+/* A word of an option that says nothing of which packets are meant. */
+static void
+on_detail(struct reader *r, enum step_kind kind)
+{
+	(void)kind;
+	r->negated = false;
+	next(r);
 }
 
 static void
-on_comment(struct reader *r, enum step_kind kind)
+on_word(struct reader *r, enum step_kind kind)
 {
-	(void)kind;
-	next(r);
+	add(r, kind);
 }
 
 static void
@@ -290,13 +264,6 @@ on_set_mark(struct reader *r, enum step_kind kind)
 }
 
 static void
-on_tproxy_mark(struct reader *r, enum step_kind kind)
-{
-	(void)kind;
-	read_mark(target(r), next(r));
-}
-
-static void
 on_port(struct reader *r, enum step_kind kind)
 {
 	(void)kind;
@@ -350,22 +317,25 @@ static const struct {
 	{ "--state", on_state, STEP_STATE },
 	{ "--ctstate", on_state, STEP_STATE },
 	{ "--uid-owner", on_owner, STEP_OWNER },
+	{ "--limit", on_limit, STEP_LIMIT },
+	{ "--hashlimit-upto", on_limit, STEP_LIMIT },
+	{ "--hashlimit-above", on_limit, STEP_LIMIT },
 	{ "--transparent", on_word, STEP_SOCKET },
 	{ "--nowildcard", on_word, STEP_NOTHING },
-	{ "--comment", on_comment, STEP_NOTHING },
+	{ "--comment", on_detail, STEP_NOTHING },
 	{ "--set-xmark", on_set_mark, STEP_SET_MARK },
-	{ "--tproxy-mark", on_tproxy_mark, STEP_NOTHING },
+	{ "--tproxy-mark", on_set_mark, STEP_TPROXY },
 	{ "--on-port", on_port, STEP_NOTHING },
 	{ "--on-ip", on_ip, STEP_NOTHING },
 	{ "--notrack", on_notrack, STEP_NOTRACK },
 	{ "--zone", on_zone, STEP_SET_ZONE },
 };
 
-/* None of these: a condition of its own, or more of the target. */
+/* None of these: a condition of its own, or more of a limit or the target. */
 static void
-take_unknown(struct reader *r)
+take_unknown(struct reader *r, const char *name)
 {
-	if (!isupper((unsigned char)r->module[0]))
+	if (!isupper((unsigned char)r->module[0]) && !strstr(name, "limit-"))
 		add(r, STEP_OPAQUE);
 	while (r->i < r->n && r->words[r->i][0] != '-' &&
 	    strcmp(r->words[r->i], "!") != 0)
@@ -386,7 +356,7 @@ take_option(struct reader *r)
 			options[i].take(r, options[i].kind);
 			return;
 		}
-	take_unknown(r);
+	take_unknown(r, name);
 }
 
 static void
@@ -430,7 +400,12 @@ ruleset_read_iptables(struct ruleset *set, const char *tool, int family)
 {
 	const char *save = arena_printf(set->arena, "%s-save", tool);
 	const char *const argv[] = { save, NULL };
-	struct reader r = { .set = set, .tool = tool, .family = family };
+	struct reader r = {
+		.set = set,
+		.tool = tool,
+		.family = family,
+		.word = family == 4 ? "ip" : "ip6",
+	};
 	struct spawn_result result;
 	const char *why = NULL;
 	int err = spawn_run(argv, NULL, &result);

@@ -1,4 +1,4 @@
-#include "gateway/words.h"
+#include "doctor/words.h"
 
 #include <stdbool.h>
 

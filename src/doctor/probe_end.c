@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/spawn.h"
-#include "gateway/probe.h"
+#include "doctor/probe.h"
 
 #define PATIENCE_S 3
 #define GREETING "unatatp"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/spawn.h"
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 /* Where rules with it are loaded, the kernel can. */
 static bool
@@ -98,7 +98,7 @@ check_interfaces(struct check *c)
 			check_mend(c,
 			    "# set %s up, or correct firewall.interfaces in "
 			    "%s",
-			    name, f->path ? f->path : CONF_DEFAULT_PATH);
+			    name, check_file(c));
 		}
 	}
 }

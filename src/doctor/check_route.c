@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 /* Numbers of linux/rtnetlink.h, as ip -N prints them. */
 static const char *const types[] = { "", "unicast", "local", "broadcast",
@@ -48,7 +48,7 @@ void
 check_route(struct check *c)
 {
 	json_t *routes = routes_of(c), *route;
-	const char *what = "there is none";
+	bool other = false;
 	size_t i;
 
 	if (!routes)
@@ -59,11 +59,14 @@ check_route(struct check *c)
 			continue;
 		if (is_local(route))
 			return;
-		what = "the default that is there is another";
+		other = true;
 	}
 	check_say(c, DOCTOR_FAILURE,
 	    "table %ld needs a local default route on lo: %s", c->facts->table,
-	    what);
+	    other ? "the default that is there is another" : "there is none");
+	/* That command leaves others' routes alone. */
+	if (!other && mend_ours(c, NULL))
+		return;
 	check_mend(c, "%s route replace local default dev lo table %ld",
 	    check_ip(c), c->facts->table);
 }

@@ -1,4 +1,4 @@
-#include "gateway/probe.h"
+#include "doctor/probe.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "gateway/facts.h"
+#include "doctor/facts.h"
 
 #define TABLE_MAX (64 << 20)
 #define STATE_LISTEN 10

@@ -1,4 +1,4 @@
-#include "gateway/facts.h"
+#include "doctor/facts.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/spawn.h"
+#include "gateway/state.h"
 
 #define SYSCTL_MAX 65536
 
@@ -183,6 +184,28 @@ facts_link(struct facts *f, const char *name)
 	return NULL;
 }
 
+static bool
+has_ours(json_t *list)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(
+	    list, i, one) if (!strcmp(facts_text(one, "protocol"),
+				  STATE_PROTOCOL)) return true;
+	return false;
+}
+
+bool
+facts_is_commanded(struct facts *f)
+{
+	for (int family = 4; family <= 6; family += 2)
+		if (has_ours(facts_rules(f, family, NULL)) ||
+		    has_ours(facts_routes(f, family, NULL)))
+			return true;
+	return false;
+}
+
 const struct ruleset *
 facts_ruleset(struct facts *f)
 {
@@ -268,6 +291,7 @@ facts_clear(struct facts *f)
 	for (size_t i = 0; i < f->n_others; i++)
 		json_decref(f->others[i].json);
 	json_decref(f->links.json);
+	json_decref(f->daemon.json);
 	if (f->have_ruleset)
 		ruleset_clear(&f->ruleset);
 }

@@ -3,15 +3,15 @@
  * one thing and says what it found and which commands mend it. Without a
  * probe it changes nothing. One thread; it owns every text it hands out.
  */
-#ifndef UNATATP_GATEWAY_DOCTOR_H
-#define UNATATP_GATEWAY_DOCTOR_H
+#ifndef UNATATP_DOCTOR_DOCTOR_H
+#define UNATATP_DOCTOR_DOCTOR_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "conf/conf.h"
-#include "gateway/arena.h"
+#include "doctor/arena.h"
 
 /* From good to bad: a row's verdict is the worst of its findings. */
 enum doctor_verdict {
@@ -20,6 +20,8 @@ enum doctor_verdict {
 	DOCTOR_WARNING,
 	DOCTOR_FAILURE,
 };
+
+#define DOCTOR_AS_IT_SHOULD_BE "as it should be" /* nothing to tell */
 
 struct doctor_result {
 	const char *id, *title;

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/ruleset.h"
+#include "doctor/ruleset.h"
 
 static const char tool[] = "nft";
 
@@ -38,7 +38,6 @@ static const struct {
 	{ "redirect", STEP_DNAT },
 	{ "queue", STEP_UNKNOWN },
 	{ "synproxy", STEP_UNKNOWN },
-	{ "limit", STEP_OPAQUE },
 	{ "quota", STEP_OPAQUE },
 	{ "ct count", STEP_OPAQUE },
 	{ "xt", STEP_OPAQUE },
@@ -119,6 +118,14 @@ tproxy(struct ruleset_nft *r, json_t *json)
 		addr_set_port(&s->addr, port);
 }
 
+/* "over" is the other side of it. */
+static void
+limit(struct ruleset_nft *r, json_t *json)
+{
+	ruleset_step(r->set, r->rule, STEP_LIMIT)->negated =
+	    json_is_true(json_object_get(json, "inv"));
+}
+
 static void
 snat(struct ruleset_nft *r, json_t *json)
 {
@@ -130,10 +137,20 @@ snat(struct ruleset_nft *r, json_t *json)
 	    r->set, r->rule, !strcmp(field, "saddr") ? STEP_KEEP : STEP_SNAT);
 }
 
+/* The pairs of a map, be it there or by name; NULL: not known. */
+static json_t *
+pairs_of(struct ruleset_nft *r, json_t *data)
+{
+	const char *name = json_string_value(data);
+
+	return name && *name == '@' ? ruleset_nft_elements(r, "map", name + 1)
+				    : json_object_get(data, "set");
+}
+
 static void
 vmap(struct ruleset_nft *r, json_t *json)
 {
-	json_t *pairs = json_object_get(json_object_get(json, "data"), "set");
+	json_t *pairs = pairs_of(r, json_object_get(json, "data"));
 	json_t *pair, *key = json_object_get(json, "key");
 	struct step *s, *branches;
 	size_t i;
@@ -167,6 +184,7 @@ static const struct {
 	{ "mangle", mangle },
 	{ "tproxy", tproxy },
 	{ "snat", snat },
+	{ "limit", limit },
 	{ "vmap", vmap },
 };
 

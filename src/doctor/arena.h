@@ -3,8 +3,8 @@
  * at once. One thread. It never returns NULL: when there is no memory the
  * program says so and ends with 1. Not for the daemon.
  */
-#ifndef UNATATP_GATEWAY_ARENA_H
-#define UNATATP_GATEWAY_ARENA_H
+#ifndef UNATATP_DOCTOR_ARENA_H
+#define UNATATP_DOCTOR_ARENA_H
 
 #include <stddef.h>
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 const char *
 check_quote(struct check *c, const char *text)
@@ -43,13 +43,55 @@ check_name(struct check *c, const struct walk_event *e)
 	    chain->table, e->rule->text);
 }
 
-void
-mend_firewall(struct check *c)
+const char *
+mend_option(struct check *c)
 {
 	const char *path = c->facts->path;
 
-	check_mend(c, "unatatp firewall up%s%s", path ? " -c " : "",
-	    path ? check_quote(c, path) : "");
+	return path
+	    ? arena_printf(c->facts->arena, " -c %s", check_quote(c, path))
+	    : "";
+}
+
+/* Of the firewall command's own: by nft a table, by iptables chains. */
+static bool
+is_ours(const struct chain *chain)
+{
+	const char *name = is_nft(chain) ? chain->table : chain->name;
+
+	return !strncmp(name, is_nft(chain) ? "unatatp" : "UNATATP", 7);
+}
+
+/* Whether iptables has what is there of ours: it stays so then. */
+static bool
+is_by_iptables(struct check *c)
+{
+	const struct ruleset *set = facts_ruleset(c->facts);
+
+	for (size_t i = 0; i < set->n_chains; i++)
+		if (!is_nft(set->chains[i]) && is_ours(set->chains[i]))
+			return true;
+	return false;
+}
+
+void
+mend_firewall(struct check *c)
+{
+	if (!c->facts->conf->firewall.n_interfaces)
+		check_mend(c,
+		    "# name the clients' interfaces in firewall.interfaces, "
+		    "then:");
+	check_mend(c, "unatatp firewall up%s%s", mend_option(c),
+	    is_by_iptables(c) ? " --backend iptables" : "");
+}
+
+bool
+mend_ours(struct check *c, const struct chain *chain)
+{
+	if (!facts_is_commanded(c->facts) || (chain && !is_ours(chain)))
+		return false;
+	mend_firewall(c);
+	return true;
 }
 
 void
@@ -182,6 +224,8 @@ mend_target(struct check *c, const struct walk_event *e)
 	const char *text;
 	size_t i;
 
+	if (mend_ours(c, rule->chain))
+		return;
 	addr_format_host(a, host);
 	if (!rule->json) {
 		text = with_option(c, rule->text, "--on-ip", host);
@@ -244,6 +288,8 @@ mend_mark(struct check *c, const struct walk_event *e)
 	const struct rule *rule =
 	    e->packet.marker ? e->packet.marker : e->packet.tproxy;
 
+	if (mend_ours(c, rule->chain))
+		return;
 	if (rule->json) {
 		mend_mark_nft(c, rule, e->packet.marker);
 		return;

@@ -3,7 +3,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
+#include "gateway/match.h"
+
+#define MOST_NAMED 5
 
 uid_t
 check_uid(const struct check *c)
@@ -14,18 +17,9 @@ check_uid(const struct check *c)
 	return pw ? pw->pw_uid : 0;
 }
 
-static struct walk
-walk_at(struct check *c, struct packet packet, enum ruleset_hook hook, bool nat)
-{
-	struct walk walk = { 0 };
-
-	ruleset_walk(facts_ruleset(c->facts), packet, hook, nat, &walk);
-	return walk;
-}
-
 /* The first statement of KIND that the packet meets or may meet. */
-static const struct walk_event *
-find_seen(const struct walk *walk, enum step_kind kind)
+const struct walk_event *
+check_seen(const struct walk *walk, enum step_kind kind)
 {
 	for (size_t i = 0; i < walk->n_events; i++)
 		if (walk->events[i].what == WALK_SEEN &&
@@ -48,8 +42,8 @@ static void
 notrack(struct check *c, const char *interface)
 {
 	struct walk walk =
-	    walk_at(c, check_syn(c, interface), RULESET_PREROUTING, false);
-	const struct walk_event *e = find_seen(&walk, STEP_NOTRACK);
+	    check_walk(c, check_syn(c, interface), RULESET_PREROUTING, false);
+	const struct walk_event *e = check_seen(&walk, STEP_NOTRACK);
 
 	if (!e)
 		return;
@@ -75,8 +69,8 @@ static void
 redirect(struct check *c, const char *interface)
 {
 	struct walk walk =
-	    walk_at(c, captured(c, interface), RULESET_PREROUTING, true);
-	const struct walk_event *e = find_seen(&walk, STEP_DNAT);
+	    check_walk(c, captured(c, interface), RULESET_PREROUTING, true);
+	const struct walk_event *e = check_seen(&walk, STEP_DNAT);
 
 	if (!e || e->maybe & WALK_ADDRESS)
 		return;
@@ -96,15 +90,15 @@ check_redirect(struct check *c)
 	check_each_interface(c, redirect);
 }
 
-/* Whether a rule may let the packet through the chain that drops it. */
-static bool
-may_pass(struct check *c, const struct walk *walk, const struct chain *base)
+bool
+check_may_pass(
+    struct check *c, const struct walk *walk, const struct chain *base)
 {
 	for (size_t i = 0; i < walk->n_events; i++) {
 		const struct walk_event *e = &walk->events[i];
 
-		if (e->what != WALK_ACCEPTED || e->base != base ||
-		    !(e->maybe & ~(unsigned)WALK_PORT))
+		if ((e->what != WALK_ACCEPTED && e->what != WALK_LEFT) ||
+		    e->base != base || !(e->maybe & ~(unsigned)WALK_PORT))
 			continue;
 		check_say(c, DOCTOR_UNKNOWN, "%s may let them through, or not",
 		    check_name(c, e));
@@ -116,15 +110,15 @@ may_pass(struct check *c, const struct walk *walk, const struct chain *base)
 static const struct walk_event *
 find_drop(struct check *c, struct packet packet, enum ruleset_hook hook)
 {
-	struct walk walk = walk_at(c, packet, hook, false);
+	struct walk walk = check_walk(c, packet, hook, false);
 	const struct walk_event *last = walk_last(&walk);
 
-	if (facts_ruleset(c->facts)->unknown) {
+	if (facts_ruleset(c->facts)->unknown || walk.cut) {
 		check_certain(c, &walk);
 		return NULL;
 	}
 	if (!last || last->what != WALK_DROPPED ||
-	    may_pass(c, &walk, last->base))
+	    check_may_pass(c, &walk, last->base))
 		return NULL;
 	return last;
 }
@@ -154,9 +148,8 @@ check_input(struct check *c)
 	check_each_interface(c, input);
 }
 
-/* A server leg's first packet. */
-static struct packet
-dialled(const struct check *c, const char *oif)
+struct packet
+check_dialled(const struct check *c, const char *oif)
 {
 	struct packet p = check_syn(c, NULL);
 
@@ -171,7 +164,7 @@ void
 check_output(struct check *c)
 {
 	const struct walk_event *e =
-	    find_drop(c, dialled(c, ""), RULESET_OUTPUT);
+	    find_drop(c, check_dialled(c, ""), RULESET_OUTPUT);
 	unsigned uid = check_uid(c);
 
 	check_looked(c, "nft list ruleset, %s-save",
@@ -188,14 +181,16 @@ check_output(struct check *c)
 	    "accept");
 }
 
-/* Calls FN for each link that leads away from the clients. */
-static void
-each_way_out(struct check *c, const char *interface,
+void
+check_each_way_out(struct check *c, const char *interface,
     void (*fn)(struct check *c, const char *interface, const char *oif))
 {
-	json_t *links = facts_links(c->facts, NULL), *link;
+	const char *why;
+	json_t *links = facts_links(c->facts, &why), *link;
 	size_t i;
 
+	if (!links)
+		check_say(c, DOCTOR_UNKNOWN, "%s", why);
 	json_array_foreach(links, i, link)
 	{
 		const char *name = facts_text(link, "ifname");
@@ -206,6 +201,26 @@ each_way_out(struct check *c, const char *interface,
 	}
 }
 
+/* Names a filter, once, and of many only some. */
+static void
+name_filter(struct check *c, const struct walk_event *e)
+{
+	const char *name = check_name(c, e);
+	size_t *named = c->arg;
+
+	if (strstr(c->result->finding, name) || *named > MOST_NAMED)
+		return;
+	if (!*named)
+		check_say(c, DOCTOR_WARNING,
+		    "proxied flows enter by INPUT and leave by OUTPUT, so "
+		    "they pass by %s",
+		    name);
+	else
+		check_say(c, DOCTOR_WARNING, "%s",
+		    *named < MOST_NAMED ? name : "and others");
+	++*named;
+}
+
 static void
 forward_to(struct check *c, const char *interface, const char *oif)
 {
@@ -213,103 +228,38 @@ forward_to(struct check *c, const char *interface, const char *oif)
 	struct walk walk;
 
 	p.oif = oif;
-	walk = walk_at(c, p, RULESET_FORWARD, false);
+	walk = check_walk(c, p, RULESET_FORWARD, false);
 	for (size_t i = 0; i < walk.n_events; i++) {
 		const struct walk_event *e = &walk.events[i];
 
-		if (e->what != WALK_DROPPED || e->maybe & WALK_OPAQUE)
-			continue;
-		check_say(c, DOCTOR_WARNING,
-		    "proxied flows pass by %s: they enter by INPUT and leave "
-		    "by OUTPUT",
-		    check_name(c, e));
-		check_mend(c,
-		    "# in %s, a policy with action = \"reject\" for what "
-		    "FORWARD forbids",
-		    c->facts->path ? c->facts->path : CONF_DEFAULT_PATH);
+		if (e->what == WALK_DROPPED && !(e->maybe & WALK_OPAQUE))
+			name_filter(c, e);
 	}
 }
 
 static void
 forward(struct check *c, const char *interface)
 {
-	each_way_out(c, interface, forward_to);
+	check_each_way_out(c, interface, forward_to);
 }
 
-/* Whether a policy refuses something: the mend that check_forward names. */
-static bool
-rejects(const struct conf *conf)
-{
-	for (size_t i = 0; i < conf->n_policies; i++)
-		if (conf->policies[i].action == CONF_REJECT)
-			return true;
-	return false;
-}
-
+/* To reject is the mend that forward_to names. */
 void
 check_forward(struct check *c)
 {
-	if (rejects(c->facts->conf))
+	size_t named = 0;
+
+	if (match_rejects(c->facts->conf)) {
 		check_say(c, DOCTOR_OK, "policies reject on their own");
-	else
-		check_each_interface(c, forward);
-}
-
-/* --- masquerading -------------------------------------------------- */
-
-static bool
-is_transparent(const struct conf *conf)
-{
-	for (size_t i = 0; i < conf->n_policies; i++)
-		if (conf->policies[i].source.client)
-			return true;
-	return conf->fallback.source.client;
-}
-
-static void
-masquerade_to(struct check *c, const char *unused, const char *oif)
-{
-	struct packet p = dialled(c, oif);
-	const struct walk_event *last, *e;
-	unsigned uid = check_uid(c);
-	struct walk walk;
-
-	(void)unused;
-	p.from_us = false;
-	walk = walk_at(c, p, RULESET_OUTPUT, false);
-	last = walk_last(&walk);
-	if (last)
-		p.zone = last->packet.zone;
-	walk = walk_at(c, p, RULESET_POSTROUTING, true);
-	e = find_seen(&walk, STEP_SNAT);
-	if (!e)
-		return;
-	if (e->maybe & WALK_OPAQUE) {
-		check_certain(c, &walk);
 		return;
 	}
-	check_say(c, DOCTOR_FAILURE,
-	    "%s puts the gateway's address in the place of the client's",
-	    check_name(c, e));
-	mend_insert(c, e->base,
-	    arena_printf(c->facts->arena,
-		"meta skuid %u meta l4proto tcp fib saddr type != local", uid),
-	    arena_printf(c->facts->arena,
-		"-p tcp -m owner --uid-owner %u "
-		"-m addrtype ! --src-type LOCAL",
-		uid),
-	    "accept");
-}
-
-void
-check_masquerade(struct check *c)
-{
-	check_looked(c, "nft list ruleset, %s-save",
-	    c->family == 6 ? "ip6tables" : "iptables");
-	if (is_transparent(c->facts->conf))
-		each_way_out(c, "", masquerade_to);
-	else
-		check_say(c, DOCTOR_OK, "no policy keeps the client's address");
+	c->arg = &named;
+	check_each_interface(c, forward);
+	if (named)
+		check_mend(c,
+		    "# in %s, a policy with action = \"reject\" for what "
+		    "FORWARD forbids",
+		    check_file(c));
 }
 
 /* --- marks --------------------------------------------------------- */
@@ -321,17 +271,21 @@ check_masquerade(struct check *c)
 static bool
 visit(struct check *c, const char *interface, int family)
 {
-	struct check of = { c->facts, family, c->result };
-	struct packet p = check_syn(&of, interface);
-	struct walk walk = walk_at(c, p, RULESET_PREROUTING, false);
-	const struct walk_event *last = walk_last(&walk);
+	struct check of = *c;
+	const struct walk_event *last;
+	struct packet p;
+	struct walk walk;
 
+	of.family = family;
+	p = check_syn(&of, interface);
+	walk = check_walk(c, p, RULESET_PREROUTING, false);
+	last = walk_last(&walk);
 	p.syn = false;
 	p.state = RULESET_ESTABLISHED;
 	p.ct_mark = c->facts->mark;
-	walk_at(c, p, RULESET_PREROUTING, false);
+	check_walk(c, p, RULESET_PREROUTING, false);
 	p.socket = true;
-	walk_at(c, p, RULESET_PREROUTING, false);
+	check_walk(c, p, RULESET_PREROUTING, false);
 	return !last || last->what != WALK_DROPPED;
 }
 

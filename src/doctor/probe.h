@@ -1,15 +1,15 @@
 /*
  * probe: one real connection through the rules, between two namespaces of
  * its own, with counters at each stage. Makes two links, a table of nft and
- * a filter of tc, and takes them away again. Only inside src/gateway.
+ * a filter of tc, and takes them away again. Only inside src/doctor.
  */
-#ifndef UNATATP_GATEWAY_PROBE_H
-#define UNATATP_GATEWAY_PROBE_H
+#ifndef UNATATP_DOCTOR_PROBE_H
+#define UNATATP_DOCTOR_PROBE_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 #define PROBE_CLIENT_LINK "unatatp-pc"
 #define PROBE_SERVER_LINK "unatatp-ps"

@@ -1,7 +1,7 @@
 /* Whether a client's packets are taken, and for whom. */
 #include <string.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 #define ANY_PORT 50123 /* one that no rule is likely to name */
 
@@ -49,6 +49,8 @@ check_certain(struct check *c, const struct walk *walk)
 {
 	const char *why = facts_ruleset(c->facts)->unknown;
 
+	if (walk->cut)
+		why = "there are more rules than doctor looks at";
 	if (!why && !(walk->maybe & WALK_OPAQUE))
 		return true;
 	check_say(c, DOCTOR_UNKNOWN, "%s",
@@ -72,14 +74,20 @@ check_each_interface(
 		fn(c, c->facts->interfaces[i]);
 }
 
-static struct walk
-walk_in(struct check *c, struct packet packet)
+struct walk
+check_walk(
+    struct check *c, struct packet packet, enum ruleset_hook hook, bool nat)
 {
 	struct walk walk = { 0 };
 
-	ruleset_walk(
-	    facts_ruleset(c->facts), packet, RULESET_PREROUTING, false, &walk);
+	ruleset_walk(facts_ruleset(c->facts), packet, hook, nat, &walk);
 	return walk;
+}
+
+static struct walk
+walk_in(struct check *c, struct packet packet)
+{
+	return check_walk(c, packet, RULESET_PREROUTING, false);
 }
 
 static void
@@ -89,7 +97,7 @@ drop(struct check *c, const char *interface)
 	const struct walk_event *last = walk_last(&walk);
 
 	if (!last || last->what != WALK_DROPPED || check_captured(&walk) ||
-	    !check_certain(c, &walk))
+	    !check_certain(c, &walk) || check_may_pass(c, &walk, last->base))
 		return;
 	check_say(c, DOCTOR_FAILURE, "%s drops what comes from %s",
 	    check_name(c, last), check_interface(interface));
@@ -250,6 +258,8 @@ mend_divert(struct check *c, const char *interface, const struct walk_event *e)
 	const struct chain *b = e->base;
 	const char *match;
 
+	if (mend_ours(c, e->packet.tproxy->chain))
+		return;
 	if (e->packet.tproxy->json) {
 		check_mend(c,
 		    "nft insert rule %s %s %s 'iifname \"%s\" "
@@ -344,6 +354,8 @@ own_address(struct check *c, const char *interface)
 	check_say(c, DOCTOR_FAILURE,
 	    "%s takes connections to the gateway itself (ssh!), too",
 	    last->packet.tproxy->text);
+	if (mend_ours(c, last->packet.tproxy->chain))
+		return;
 	mend_insert(c, last->packet.tproxy->chain, "fib daddr type local",
 	    "-m addrtype --dst-type LOCAL", "return");
 }

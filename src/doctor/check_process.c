@@ -2,15 +2,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/privs.h"
 #include "base/spawn.h"
-#include "gateway/checks.h"
+#include "doctor/checks.h"
+#include "gateway/match.h"
 
 #define TEXT_MAX 65536
 #define NET_ADMIN 12 /* CAP_NET_ADMIN, a bit of CapEff */
+#define NET_RAW 13
 
 static bool
 is_unatatp(const struct facts_listener *l)
@@ -18,16 +22,16 @@ is_unatatp(const struct facts_listener *l)
 	return l && l->pid && !strcmp(l->name, "unatatp");
 }
 
+/* One that runs has only not heard of the file. */
 static void
 mend_start(struct check *c)
 {
-	const char *path = c->facts->path;
-
-	if (!access("/run/systemd/system", F_OK))
+	if (facts_daemon(c->facts, NULL))
+		check_mend(c, "unatatp reload%s", mend_option(c));
+	else if (!access("/run/systemd/system", F_OK))
 		check_mend(c, "systemctl start unatatp");
 	else
-		check_mend(c, "unatatp run -d%s%s", path ? " -c " : "",
-		    path ? check_quote(c, path) : "");
+		check_mend(c, "unatatp run -d%s", mend_option(c));
 }
 
 void
@@ -143,6 +147,90 @@ check_descriptors(struct check *c)
 	}
 }
 
+static bool
+has_capability(const char *bits, int number)
+{
+	return strtoull(bits, NULL, 16) >> number & 1;
+}
+
+/* IP_TRANSPARENT wants one of the two. */
+void
+check_source_allowed(struct check *c)
+{
+	pid_t pid = find_daemon(c);
+	const char *bits = pid ? ask_proc(c, pid, "status", "CapEff:") : NULL;
+
+	check_looked(c, "source, /proc/PID/status");
+	if (!match_transparent(c->facts->conf) || !bits ||
+	    has_capability(bits, NET_ADMIN) || has_capability(bits, NET_RAW))
+		return;
+	check_say(c, DOCTOR_FAILURE,
+	    "a policy keeps the client's address, and pid %d has neither "
+	    "CAP_NET_ADMIN nor CAP_NET_RAW",
+	    (int)pid);
+	check_mend(c, "# run it as root: it keeps what it needs");
+}
+
+/* --- the file that it runs with ------------------------------------ */
+
+static const char *
+time_text(struct check *c, long at)
+{
+	time_t seconds = (time_t)at;
+	struct tm tm;
+	char text[32] = "?";
+
+	if (gmtime_r(&seconds, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	return arena_printf(c->facts->arena, "%s", text);
+}
+
+/* Whether the daemon reads this FILE; THERE: what is in its place now. */
+static bool
+is_its_file(struct check *c, const char *file, struct stat *there)
+{
+	const char *path = c->facts->path;
+	struct stat ours;
+
+	return path && *file && !stat(path, &ours) && !stat(file, there) &&
+	    ours.st_dev == there->st_dev && ours.st_ino == there->st_ino;
+}
+
+void
+check_loaded(struct check *c)
+{
+	const char *why;
+	json_t *said = facts_daemon(c->facts, &why);
+	const char *file = facts_text(said, "file");
+	long at = facts_int(said, "loaded");
+	struct stat there;
+
+	check_looked(c, "control.path");
+	if (!said) {
+		check_say(c, DOCTOR_UNKNOWN, "%s", why);
+		return;
+	}
+	check_say(c, DOCTOR_OK, "loaded at %s, good reloads: %ld",
+	    time_text(c, at), facts_int(said, "reloads_good"));
+	if (!c->facts->path && !*file)
+		return;
+	if (!is_its_file(c, file, &there)) {
+		check_say(c, DOCTOR_UNKNOWN, "the daemon reads %s",
+		    *file ? file : "no file");
+		return;
+	}
+	/* A rename leaves the time of the content as it was. */
+	if ((long)there.st_ctime > at)
+		check_say(c, DOCTOR_WARNING, "%s has changed since, at %s",
+		    file, time_text(c, (long)there.st_ctime));
+	if (json_is_true(json_object_get(said, "last_refused"))) {
+		check_say(c, DOCTOR_WARNING, "the last reload was refused");
+		check_mend(c, "unatatp check%s", mend_option(c));
+	}
+	if (c->result->verdict == DOCTOR_WARNING)
+		check_mend(c, "unatatp reload%s", mend_option(c));
+}
+
 /* --- congestion control -------------------------------------------- */
 
 /* Whether LIST, words between blanks, has WORD. */
@@ -211,7 +299,7 @@ look_for(struct check *c, const char *name)
 	}
 	check_say(c, DOCTOR_FAILURE,
 	    "this kernel has no %s, and no module of it", name);
-	check_mend(c, "# in %s, choose one of: %s", c->facts->path, list);
+	check_mend(c, "# in %s, choose one of: %s", check_file(c), list);
 }
 
 void
@@ -245,7 +333,7 @@ check_congestion_allowed(struct check *c)
 
 	check_looked(
 	    c, "net.ipv4.tcp_allowed_congestion_control, /proc/PID/status");
-	if (bits && !(strtoull(bits, NULL, 16) >> NET_ADMIN & 1))
+	if (bits && !has_capability(bits, NET_ADMIN))
 		each_algorithm(c, look_allowed);
 	else
 		check_say(c, DOCTOR_OK, "unatatp may use any that is loaded");

@@ -1,11 +1,11 @@
-#include "gateway/doctor.h"
+#include "doctor/doctor.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 struct row {
 	const char *id, *title;
@@ -28,6 +28,7 @@ static const struct row rows[] = {
 	BOTH("listener", "somebody listens", check_listener),
 	{ "listener-owner", "it is unatatp that listens",
 	    check_listener_owner, 0 },
+	{ "loaded", "the file is what the daemon runs with", check_loaded, 0 },
 	BOTH("prerouting-drop", "no rule drops before the capture",
 	    check_prerouting),
 	BOTH("capture", "new connections are captured", check_capture),
@@ -66,6 +67,12 @@ static const struct row rows[] = {
 	BOTH("forward", "proxied flows miss no FORWARD filter", check_forward),
 	BOTH("masquerade", "no masquerading undoes the source",
 	    check_masquerade),
+	BOTH("return", "answers to a client's address come back",
+	    check_return),
+	BOTH("return-rule", "a rule sends them to the table",
+	    check_return_rule),
+	{ "source-allowed", "unatatp may use clients' addresses",
+	    check_source_allowed, 0 },
 	{ "mark-clash", "no other rule sets the mark's bits",
 	    check_mark_clash, 0 },
 	{ "conntrack-mark-clash", "no other rule sets the connection mark's",
@@ -169,10 +176,20 @@ check_ip(const struct check *c)
 	return c->family == 6 ? "ip -6" : "ip";
 }
 
+const char *
+check_file(const struct check *c)
+{
+	return c->facts->path ? c->facts->path : CONF_DEFAULT_PATH;
+}
+
 static void
 run_row(struct doctor *d, struct facts *f, const struct row *row)
 {
-	struct check c = { f, row->family, &d->results[d->n_results++] };
+	struct check c = {
+		.facts = f,
+		.family = row->family,
+		.result = &d->results[d->n_results++],
+	};
 
 	*c.result = (struct doctor_result){
 		.id = row->id,
@@ -189,7 +206,7 @@ run_row(struct doctor *d, struct facts *f, const struct row *row)
 	}
 	row->run(&c);
 	if (!*c.result->finding)
-		c.result->finding = "as it should be";
+		c.result->finding = DOCTOR_AS_IT_SHOULD_BE;
 }
 
 void

@@ -1,4 +1,4 @@
-#include "gateway/ruleset.h"
+#include "doctor/ruleset.h"
 
 #include <errno.h>
 #include <stdlib.h>

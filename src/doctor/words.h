@@ -1,10 +1,10 @@
 /* words: a line that a program printed, split as a shell would. */
-#ifndef UNATATP_GATEWAY_WORDS_H
-#define UNATATP_GATEWAY_WORDS_H
+#ifndef UNATATP_DOCTOR_WORDS_H
+#define UNATATP_DOCTOR_WORDS_H
 
 #include <stddef.h>
 
-#include "gateway/arena.h"
+#include "doctor/arena.h"
 
 /*
  * Fills WORDS, MOST at most, with those of TEXT; double quotes and

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/window.h"
-#include "gateway/checks.h"
+#include "doctor/checks.h"
 
 #define FEW_PORTS 10000
 
@@ -344,7 +344,7 @@ check_leg(struct check *c, const struct policy *p, const char *leg,
 		    p->name, leg, values[i].name, (long long)values[i].value,
 		    under_way(c->facts));
 		check_mend(c, "# raise or leave out %s.%s in %s, line %d", leg,
-		    values[i].name, c->facts->path, p->line);
+		    values[i].name, check_file(c), p->line);
 	}
 }
 
