@@ -22,6 +22,7 @@ static reader_value *const readers[OPTION_TYPES] = {
 	[OPTION_INTERFACE] = reader_interface,
 	[OPTION_ADDRESS] = reader_address,
 	[OPTION_INTERFACES] = reader_interfaces,
+	[OPTION_ENDPOINT] = reader_endpoint,
 	[OPTION_PREFIXES] = reader_prefixes,
 	[OPTION_PORTS] = reader_ports,
 	[OPTION_SOURCE] = reader_source,
@@ -300,6 +301,7 @@ complete(struct reader *r, const struct conf_override *over)
 	conf_check_auto(r);
 	if (r->report->errors)
 		return 0;
+	conf_check_windows(r);
 	err = policy_index_build(conf);
 	if (!err)
 		conf_check_reach(r);

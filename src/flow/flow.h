@@ -21,6 +21,8 @@
 #include "flow/relay.h"
 #include "flow/stats.h"
 
+#define FLOW_ALGORITHMS 16 /* Linux has about as many */
+
 enum flow_state {
 	FLOW_DIALLING,	  /* accepted; the server leg connects */
 	FLOW_OPEN,	  /* both lanes go */
@@ -44,6 +46,12 @@ struct flow_cursor {
 	bool begun, done;
 };
 
+/* What the counters of its policy have of one leg: policy_stats.h. */
+struct flow_mark {
+	uint32_t segments, retransmits;
+	unsigned char algorithm; /* place in the set's list + 1; 0: not yet */
+};
+
 /* Plain values: what a policy said when the flow began. */
 struct flow {
 	TAILQ_ENTRY(flow) entry; /* on the list of its state */
@@ -58,13 +66,15 @@ struct flow {
 	int64_t opened_ms, connected_ms; /* clock_ms; 0: not yet */
 	int64_t redial_ms; /* clock_ms: the client's port is not free yet */
 	int64_t connect_ms, idle_ms, half_close_ms, lifetime_ms;
-	uint64_t flushed; /* flushing: the last progress, and when */
+	uint32_t windows[2]; /* of each leg, in segments: sock_begin_window */
+	uint64_t flushed;    /* flushing: the last progress, and when */
 	int64_t flushed_ms;
 	enum flow_state state;
 	struct flow_pace pace;
 	/* By "auto", for the leg of that side; name NULL: by the policy. */
 	struct choosers_choice choices[2];
 	int64_t trial_ms; /* clock_ms: look how one is doing; 0: no need */
+	struct flow_mark marks[2]; /* by enum relay_side */
 };
 
 TAILQ_HEAD(flow_list, flow);
@@ -83,6 +93,8 @@ struct flow_set {
 	struct relay_shared relays;
 	struct pipe_pool pipes;
 	struct stats stats;
+	/* The algorithms that legs were seen to run. */
+	char algorithms[FLOW_ALGORITHMS][SOCK_CONGESTION_MAX];
 	struct poller *poller;
 	struct poll_entry reaper;
 	size_t n_live;

@@ -97,6 +97,22 @@ dial_ending(int err)
 	}
 }
 
+/*
+ * Not before: the server leg's handshake makes it ten, and so does, by and
+ * by, the silence of a client leg (net.ipv4.tcp_slow_start_after_idle).
+ */
+static void
+begin_windows(struct flow *flow)
+{
+	for (size_t i = 0; i < 2; i++) {
+		uint32_t segments = flow->windows[i];
+		int fd = flow->relay.legs[i].fd;
+
+		if (segments && sock_begin_window(fd, segments))
+			stats_add(&flow->set->stats.options_refused, 1);
+	}
+}
+
 static void
 on_connected(struct poll_entry *entry, uint32_t events)
 {
@@ -113,6 +129,8 @@ on_connected(struct poll_entry *entry, uint32_t events)
 		flow_close(flow, dial_ending(err));
 		return;
 	}
+	if (!err)
+		begin_windows(flow);
 	flow->connected_ms = clock_ms();
 	policy_stats_connect(flow);
 	flow_enter(flow, FLOW_OPEN);

@@ -59,9 +59,9 @@ def at_least(*row, **more):
     return Check(*row[:4], "at least", *row[4:], **more)
 
 
-def at_most(*row):
+def at_most(*row, **more):
     """The value should be this or less."""
-    return Check(*row[:4], "at most", *row[4:])
+    return Check(*row[:4], "at most", *row[4:], **more)
 
 
 CHECKS = [
@@ -136,7 +136,16 @@ def auto_checks():
             for over in ("cubic", "bbr")]
 
 
-LINK = link_checks("bbr") + link_checks("bbr-iw30") + auto_checks()
+# Cubic sends a large first window at once, BBR bears the loss.
+SHORT = [
+    at_most("100 KB on a new connection", "short-50M-100ms-0%",
+            "short_100k_p50_ms", "direct", 0.78, ours="cubic-iw30"),
+    at_most("1 MB at 1% loss, p90", "short-50M-100ms-1%",
+            "short_1000k_p90_ms", "direct", 0.25, ours="bbr-iw30"),
+]
+
+LINK = (link_checks("bbr") + link_checks("bbr-iw30") + SHORT +
+        auto_checks())
 
 
 def judge(runs):
