@@ -11,8 +11,8 @@
 
 /*
  * One that is not the best gets a flow now and then, by the dice, and at the
- * latest each sixteenth: one in twelve in all. If it was as good as the best, though its
- * mean says otherwise, it is asked again soon.
+ * latest each sixteenth: one in twelve in all. If it was as good as the best,
+ * though its mean says otherwise, it is asked again soon.
  */
 #define TRY (1 / 24.0)
 #define TRY_AGAIN 0.5
