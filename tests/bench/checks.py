@@ -144,8 +144,7 @@ SHORT = [
             "short_1000k_p90_ms", "direct", 0.25, ours="bbr-iw30"),
 ]
 
-LINK = (link_checks("bbr") + link_checks("bbr-iw30") + SHORT +
-        auto_checks())
+LINK = link_checks("bbr") + link_checks("bbr-iw30") + SHORT + auto_checks()
 
 
 def judge(runs):
