@@ -32,6 +32,15 @@ key_of(const struct flow *flow, int side)
 	};
 }
 
+static bool
+is_among(const char *name, const struct sock_options *options)
+{
+	for (size_t i = 0; i < options->n_congestion_among; i++)
+		if (options->congestion_among[i] == name)
+			return true;
+	return false;
+}
+
 void
 flow_choose(
     struct flow *flow, enum relay_side side, struct sock_options *options)
@@ -39,6 +48,11 @@ flow_choose(
 	struct choosers_choice *choice = &flow->choices[side];
 	struct choosers_key key;
 
+	/* A leg that is dialled again keeps what it got. */
+	if (choice->name && is_among(choice->name, options)) {
+		strcpy(options->congestion, choice->name);
+		return;
+	}
 	*choice = (struct choosers_choice){ 0 };
 	if (!options->n_congestion_among)
 		return;
