@@ -39,6 +39,7 @@ libunatatp_a_SOURCES = \
 	src/gateway/rules_iptables.c \
 	src/gateway/rules_nft.c \
 	src/gateway/state.c src/gateway/state.h \
+	src/gateway/state_filter.c \
 	src/gateway/status.c \
 	src/gateway/want.c \
 	src/doctor/arena.c src/doctor/arena.h \
@@ -77,6 +78,7 @@ libunatatp_a_SOURCES = \
 	src/flow/relay.c src/flow/relay.h \
 	src/flow/relay_buffer.c \
 	src/flow/relay_splice.c \
+	src/flow/sample.c src/flow/sample.h \
 	src/flow/step.h \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \
@@ -87,15 +89,22 @@ libunatatp_a_SOURCES = \
 	src/daemon/control.c src/daemon/control.h \
 	src/daemon/control_socket.c src/daemon/control_socket.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/http.c src/daemon/http.h \
 	src/daemon/inherit.c src/daemon/inherit.h \
 	src/daemon/listen.c src/daemon/listen.h \
+	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/metrics_policy.c src/daemon/metrics_table.h \
+	src/daemon/page.h \
 	src/daemon/policies.c src/daemon/policies.h \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/reload.c src/daemon/reload.h \
 	src/daemon/request.c src/daemon/request.h \
 	src/daemon/signals.c src/daemon/signals.h \
 	src/daemon/state.h \
+	src/daemon/sampler.c src/daemon/sampler.h \
+	src/daemon/status.c src/daemon/status.h \
 	src/daemon/supervise.c src/daemon/supervise.h \
+	src/daemon/web.c src/daemon/web.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \
 	src/cmd/args_rows.c \
@@ -115,7 +124,20 @@ libunatatp_a_SOURCES = \
 	src/cmd/top_screen.c src/cmd/top_screen.h \
 	src/cmd/top_view.c src/cmd/top_view.h
 
+# The status page, as bytes in C.
+nodist_libunatatp_a_SOURCES = src/daemon/page.c
+EXTRA_DIST += src/daemon/page.html
+CLEANFILES += src/daemon/page.c
+
+src/daemon/page.c: src/daemon/page.html
+	$(AM_V_GEN)$(MKDIR_P) src/daemon && { \
+		echo '#include "daemon/page.h"' && \
+		echo 'const char page_html[] = {' && \
+		od -A n -v -t x1 $(srcdir)/src/daemon/page.html | \
+			sed 's/[0-9a-f][0-9a-f]/0x&,/g' && \
+		echo '0 };'; } >$@.new && mv $@.new $@
+
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c
-unatatp_LDADD = libunatatp.a $(LIBEVENT_LIBS) $(LIBCONFIG_LIBS) \
-	$(LIBCAPNG_LIBS) $(JANSSON_LIBS) $(NCURSES_LIBS)
+unatatp_LDADD = libunatatp.a $(LIBEVENT_EXTRA_LIBS) $(LIBEVENT_LIBS) \
+	$(LIBCONFIG_LIBS) $(LIBCAPNG_LIBS) $(JANSSON_LIBS) $(NCURSES_LIBS)

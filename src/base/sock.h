@@ -82,6 +82,9 @@ __attribute__((warn_unused_result)) int sock_prepare(
  */
 __attribute__((warn_unused_result)) int sock_probe(const struct addr *a);
 
+/* A listener for this machine's own clients; nothing is transparent. */
+int sock_listen_plain(const struct addr *a);
+
 /* The next connection's descriptor, or -errno (-EAGAIN: none waits). */
 int sock_accept(int listener, struct addr *peer);
 

@@ -86,6 +86,12 @@ struct conf_control {
 	char *group;  /* "": that of `user` */
 };
 
+/* Where metrics and status page are: on loopback, or a UNIX socket. */
+struct conf_metrics {
+	char *address; /* "": nowhere; a path begins with a slash */
+	int64_t port;
+};
+
 struct conf {
 	struct addr *listens;
 	size_t n_listens;
@@ -109,6 +115,7 @@ struct conf {
 		int64_t max_per_second;
 	} log;
 	struct conf_control control;
+	struct conf_metrics metrics;
 	struct conf_firewall firewall;
 	bool builtin; /* no file: what cannot listen is skipped */
 	_Atomic unsigned refs;
@@ -158,6 +165,12 @@ const char *conf_default_path(const char *named);
  */
 __attribute__((warn_unused_result)) int conf_control_path(
     const char *path, char text[SOCK_PATH_MAX]);
+
+/* How many workers CONF asks for on this machine. */
+size_t conf_workers(const struct conf *conf);
+
+/* How many descriptors a daemon with limits.flows flows has at most. */
+size_t conf_descriptors(const struct conf *conf);
 
 struct conf *conf_ref(struct conf *conf);
 void conf_unref(struct conf *conf); /* NULL is allowed */

@@ -339,6 +339,7 @@ static print_value *const printers[OPTION_TYPES] = {
 	[OPTION_INTERFACE] = print_array,
 	[OPTION_INTERFACES] = print_interfaces,
 	[OPTION_ADDRESS] = print_address,
+	[OPTION_ENDPOINT] = print_pointer,
 	[OPTION_PREFIXES] = print_prefixes,
 	[OPTION_PORTS] = print_ports,
 	[OPTION_SOURCE] = print_source,

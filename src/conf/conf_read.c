@@ -21,6 +21,7 @@ static reader_value *const readers[OPTION_TYPES] = {
 	[OPTION_INTERFACE] = reader_interface,
 	[OPTION_ADDRESS] = reader_address,
 	[OPTION_INTERFACES] = reader_interfaces,
+	[OPTION_ENDPOINT] = reader_endpoint,
 	[OPTION_PREFIXES] = reader_prefixes,
 	[OPTION_PORTS] = reader_ports,
 	[OPTION_SOURCE] = reader_source,

@@ -222,6 +222,39 @@ reader_mode(struct reader *r, const struct option_row *row,
 		*field = strtol(text, NULL, 8);
 }
 
+/* What the text of an endpoint lacks; NULL: nothing. */
+static const char *
+endpoint_fault(const char *text)
+{
+	struct addr a;
+
+	if (strlen(text) >= SOCK_PATH_MAX)
+		return "too long for a socket (107 bytes at most)";
+	if (!*text || *text == '/')
+		return NULL;
+	if (addr_parse(&a, text, 0))
+		return "neither a loopback address nor an absolute path";
+	if (!addr_is_loopback(&a))
+		return "no loopback address, and what it tells is not for "
+		       "the network: take \"127.0.0.1\", \"::1\" or a path, "
+		       "and an SSH tunnel or a proxy with a password to it";
+	return NULL;
+}
+
+void
+reader_endpoint(struct reader *r, const struct option_row *row,
+    const config_setting_t *s, void *base)
+{
+	const char *text = reader_string(s);
+	const char *fault = text ? endpoint_fault(text) : NULL;
+
+	if (fault)
+		reader_error(
+		    r, s, "\"%s\": \"%s\" is %s", row->name, text, fault);
+	else
+		reader_user(r, row, s, base);
+}
+
 static bool
 is_name(const char *text)
 {

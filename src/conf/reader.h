@@ -61,7 +61,7 @@ reader_value reader_bool, reader_int, reader_united, reader_word, reader_user,
     reader_socket, reader_mode, reader_name, reader_congestion,
     reader_interface;
 reader_value reader_interfaces, reader_address, reader_prefixes, reader_ports,
-    reader_source;
+    reader_source, reader_endpoint;
 reader_value reader_group, reader_listens, reader_policies;
 
 /* The field of ROW in BASE, and the count beside it. */

@@ -20,6 +20,8 @@
 #include "flow/relay.h"
 #include "flow/stats.h"
 
+#define FLOW_ALGORITHMS 16 /* Linux has about as many */
+
 enum flow_state {
 	FLOW_DIALLING,	  /* accepted; the server leg connects */
 	FLOW_OPEN,	  /* both lanes go */
@@ -43,6 +45,12 @@ struct flow_cursor {
 	bool begun, done;
 };
 
+/* What the counters of its policy have of one leg: policy_stats.h. */
+struct flow_mark {
+	uint32_t segments, retransmits;
+	unsigned char algorithm; /* place in the set's list + 1; 0: not yet */
+};
+
 /* Plain values: what a policy said when the flow began. */
 struct flow {
 	TAILQ_ENTRY(flow) entry; /* on the list of its state */
@@ -61,6 +69,7 @@ struct flow {
 	int64_t flushed_ms;
 	enum flow_state state;
 	struct flow_pace pace;
+	struct flow_mark marks[2]; /* by enum relay_side */
 };
 
 TAILQ_HEAD(flow_list, flow);
@@ -78,6 +87,8 @@ struct flow_set {
 	struct relay_shared relays;
 	struct pipe_pool pipes;
 	struct stats stats;
+	/* The algorithms that legs were seen to run. */
+	char algorithms[FLOW_ALGORITHMS][SOCK_CONGESTION_MAX];
 	struct poller *poller;
 	struct poll_entry reaper;
 	size_t n_live;

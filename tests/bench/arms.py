@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -54,10 +55,14 @@ class Arm:
 
 
 class Proxy(Arm):
-    """A proxy behind TPROXY."""
+    """
+    A proxy behind TPROXY. INITCWND: what the gateway's route to the client
+    says; 0 leaves it to the kernel.
+    """
 
-    def __init__(self, name, title, program, argv):
+    def __init__(self, name, title, program, argv, initcwnd=0):
         super().__init__(name, title, "tproxy.nft")
+        self.initcwnd = initcwnd
         self.program, self.argv = program, argv
         self.proxy = True
 
@@ -76,6 +81,9 @@ class Proxy(Arm):
             rule add fwmark 0x100 lookup 100
             route add local default dev lo table 100
         """)
+        if self.initcwnd:
+            lab.gateway.ip("route change %s dev lan initcwnd %d\n" %
+                           (lab.CLIENTS, self.initcwnd))
         child = lab.spawn(lab.gateway, [
             shutil.which("prlimit"), "--nofile=%d" % DESCRIPTORS,
             shutil.which(self.program)] + self.argv)
@@ -140,15 +148,42 @@ def machine_cpu():
     return (user + nice + system + irq + softirq) / TICKS
 
 
-def all_arms(haproxy, unatatp):
-    """Every arm, in the order of the tables."""
+def present(chosen):
+    """Those of the arms that can run here; why others cannot is told."""
+    for arm in chosen:
+        if arm.missing():
+            print("without %s: %s" % (arm.name, arm.missing()),
+                  file=sys.stderr)
+    return [arm for arm in chosen if not arm.missing()]
+
+
+def makers(haproxy, unatatp):
+    """What makes an arm of either proxy; FILE: its configuration."""
     def hap(name, title):
         return Proxy(name, title, haproxy,
                      ["-db", "-q", "-f", tree(name + ".cfg")])
 
-    def una(name, title):
-        return Proxy(name, title, unatatp,
-                     ["run", "-c", tree(name + ".conf")])
+    def una(name, title, file=None, initcwnd=0):
+        return Proxy(name, title, unatatp, [
+            "run", "-c", tree((file or name) + ".conf")], initcwnd)
+    return hap, una
+
+
+def link_arms(haproxy, unatatp):
+    """The arms of the bench on a lossy link."""
+    hap, una = makers(haproxy, unatatp)
+    return [
+        Arm("direct", "plain forwarding"),
+        una("cubic", "unatatp, cubic", "unatatp"),
+        una("bbr", "unatatp, BBR on the client leg", "unatatp-bbr"),
+        una("bbr-iw30", "the same, initcwnd 30", "unatatp-bbr", 30),
+        hap("haproxy", "HAProxy"),
+    ]
+
+
+def all_arms(haproxy, unatatp):
+    """Every arm, in the order of the tables."""
+    hap, una = makers(haproxy, unatatp)
     return [
         Arm("forward", "plain forwarding"),
         Arm("nat", "kernel NAT", "nat.nft"),

@@ -22,19 +22,26 @@ EXTRA_DIST += \
 	tests/bench/arms/haproxy.cfg \
 	tests/bench/arms/nat.nft \
 	tests/bench/arms/tproxy.nft \
+	tests/bench/arms/unatatp-bbr.conf \
 	tests/bench/arms/unatatp-copy.conf \
 	tests/bench/arms/unatatp-splice.conf \
 	tests/bench/arms/unatatp.conf \
 	tests/bench/results/bench.svg \
 	tests/bench/results/concurrency.svg \
+	tests/bench/results/link.json \
+	tests/bench/results/link.svg \
 	tests/bench/results/results.json \
 	tests/bench/bench \
 	tests/bench/checks.py \
 	tests/bench/figures.py \
 	tests/bench/lab.py \
+	tests/bench/link \
+	tests/bench/link_loads.py \
+	tests/bench/link_report.py \
 	tests/bench/plot.py \
 	tests/bench/profile_aid.py \
-	tests/bench/report.py
+	tests/bench/report.py \
+	tests/bench/watch
 
 BENCH = $(srcdir)/tests/bench/bench --build $(builddir) $(BENCH_FLAGS)
 
@@ -46,5 +53,14 @@ bench: unatatp $(EXTRA_PROGRAMS)
 bench-quick: unatatp $(EXTRA_PROGRAMS)
 	$(BENCH) --quick
 
-.PHONY: bench bench-quick
+# The lossy link: hours, unless LINK_FLAGS="--minutes 60" bounds it. The next
+# time goes on where this one ended.
+bench-link: unatatp tests/lab/linkemu
+	$(srcdir)/tests/bench/link --build $(builddir) $(LINK_FLAGS)
+
+# What it costs to be watched: two minutes, BENCH_FLAGS likewise.
+bench-watch: unatatp $(EXTRA_PROGRAMS)
+	$(srcdir)/tests/bench/watch --build $(builddir) $(BENCH_FLAGS)
+
+.PHONY: bench bench-link bench-quick bench-watch
 CLEANFILES += $(EXTRA_PROGRAMS)

@@ -9,18 +9,23 @@ OURS = "unatatp"
 
 
 class Check:
-    """One bound. `over` is an arm, or None for an absolute figure."""
+    """
+    One bound on the arm `ours`. `over` is an arm, or None for an absolute
+    figure.
+    """
 
-    def __init__(self, text, figure, metric, over, sense, bound, base=None):
+    def __init__(self, text, figure, metric, over, sense, bound, base=None,
+                 ours=OURS):
         self.text, self.figure, self.metric = text, figure, metric
         self.over, self.sense, self.bound = over, sense, bound
+        self.ours = ours
         self.base = base	# another figure of ours to divide by
 
     def values(self, runs):
         """One value a round."""
-        ours = series(runs, self.figure, OURS, self.metric)
+        ours = series(runs, self.figure, self.ours, self.metric)
         if self.base:
-            other = series(runs, self.base, OURS, self.metric)
+            other = series(runs, self.base, self.ours, self.metric)
         elif self.over:
             other = series(runs, self.figure, self.over, self.metric)
         else:
@@ -49,9 +54,9 @@ def series(runs, figure, arm, metric):
             metric in one["metrics"]}
 
 
-def at_least(*row):
+def at_least(*row, **more):
     """The value should be this or more."""
-    return Check(*row[:4], "at least", *row[4:])
+    return Check(*row[:4], "at least", *row[4:], **more)
 
 
 def at_most(*row):
@@ -109,6 +114,20 @@ HARDER = [
     at_least("connection each request, rate", "connect", "rate",
              "haproxy-splice", 1.0),
 ]
+
+
+def link_checks(ours):
+    """Of an arm on a lossy link of 50 Mbit/s and 150 ms."""
+    def row(loss, over, bound):
+        text = "%s, %s loss" % (ours, loss)
+        return at_least(text, "download-50M-150ms-" + loss, "mbit_s", over,
+                        bound, ours=ours)
+    return [row("1%", None, 0.85 * 50), row("1%", "direct", 20),
+            row("5%", None, 0.76 * 50), row("5%", "direct", 70),
+            row("0%", "direct", 0.97)]
+
+
+LINK = link_checks("bbr") + link_checks("bbr-iw30")
 
 
 def judge(runs):

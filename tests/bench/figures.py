@@ -26,6 +26,19 @@ class Form:
             (1 << 20, 2 << 20)
 
 
+def pick(wanted, things, what):
+    """Those of THINGS that a list of names asks for."""
+    chosen = []
+    for name in wanted.split(","):
+        match = [one for one in things if one.name == name or
+                 name.endswith("*") and one.name.startswith(name[:-1])]
+        if not match:
+            raise SystemExit("no %s is called %r; --list names them" %
+                             (what, name))
+        chosen += match
+    return chosen
+
+
 class Load:
     """A load generator that runs in a namespace."""
 

@@ -3,34 +3,40 @@ The bench's lab: client - gateway - server, three network namespaces.
 
     client eth0 ---- lan [gateway] wan ---- eth0 server
 
-Cubic everywhere, the kernel's own buffer sizes, IPv4. The namespaces are the
-nameless ones of the behaviour tests: nothing outlives the run, however it
-ends.
+The first cable can be a long and lossy link instead. Cubic everywhere, the
+kernel's own buffer sizes, IPv4. The namespaces are the nameless ones of the
+behaviour tests: nothing outlives the run, however it ends.
 """
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+NET = os.path.join(HERE, "..", "net")
 
 
 def _tests_lab():
     """The lab of the behaviour tests, whose namespaces are used here."""
-    for place in ("../lab/lab.py", "../net/lab.py"):
-        path = os.path.join(HERE, place)
-        if os.path.exists(path):
-            spec = importlib.util.spec_from_file_location("tests_lab", path)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module
-    raise ImportError("tests/net/lab.py is missing")
+    spec = importlib.util.spec_from_file_location(
+        "tests_lab", os.path.join(NET, "lab.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
+
+# Last: this folder has a module called lab, too.
+sys.path.append(NET)
+# pylint: disable=wrong-import-position
+from link import Link, number, settings as link_settings	# noqa: E402
 
 tests_lab = _tests_lab()
 allowed_congestion = tests_lab.allowed_congestion
 
+CLIENTS = "10.75.1.0/24"
 CLIENT = "10.75.1.2"
 GATEWAY_LAN = "10.75.1.1"
 GATEWAY_WAN = "10.75.2.1"
@@ -40,10 +46,24 @@ BULK_PORT = 7900	# of its second one
 PORTS = 8		# that the connections of `connect` spread over
 
 
-class Lab:
-    """Three fresh namespaces, for one run of one arm."""
+def advised_buffers():
+    """What contrib/sysctl.d advises a gateway to set of TCP's buffers."""
+    path = os.path.join(HERE, "../../contrib/sysctl.d/50-unatatp.conf")
+    with open(path, encoding="ascii") as file:
+        return {key.replace(".", "__"): value for key, value in re.findall(
+            r"^net\.(ipv4\.tcp_[rw]mem) = (.*)$", file.read(), re.M)}
 
-    def __init__(self):
+
+class Lab:
+    """
+    Three fresh namespaces, for one run of one arm. LINK: the settings of
+    the link between client and gateway, which then has the buffers that
+    contrib/sysctl.d gives a gateway.
+    """
+
+    CLIENTS = CLIENTS
+
+    def __init__(self, link=None, emulator=None):
         self.client = tests_lab.Namespace()
         self.gateway = tests_lab.Namespace()
         self.server = tests_lab.Namespace()
@@ -58,18 +78,31 @@ class Lab:
                       core__somaxconn=8192,
                       ipv4__ip_local_port_range="10240 65001")
         self.gateway.sysctl(ipv4__ip_forward=1)
+        self.link = None
+        if link:
+            self._lossy(link, emulator)
+        else:
+            self.gateway.ip("link add lan type veth peer name eth0 netns %s\n"
+                            % self.client.path)
         self._links()
+
+    def _lossy(self, link, emulator):
+        """The link carries the packets of TCP alone, so it loses the same."""
+        for ns in (self.client, self.gateway):
+            ns.sysctl(ipv6__conf__default__disable_ipv6=1)
+        self.gateway.sysctl(**advised_buffers())
+        self.link = Link((self.client, self.gateway), emulator=emulator,
+                         **link)
 
     def _links(self):
         self.gateway.ip("""
-            link add lan type veth peer name eth0 netns %s
             link add wan type veth peer name eth0 netns %s
             link set lo up
             addr add %s/24 dev lan
             addr add %s/24 dev wan
             link set lan up
             link set wan up
-        """ % (self.client.path, self.server.path, GATEWAY_LAN, GATEWAY_WAN))
+        """ % (self.server.path, GATEWAY_LAN, GATEWAY_WAN))
         for ns, address, via in ((self.client, CLIENT, GATEWAY_LAN),
                                  (self.server, SERVER, GATEWAY_WAN)):
             ns.ip("""
@@ -92,6 +125,8 @@ class Lab:
 
     def close(self):
         """Ends every program of the lab and lets go of the namespaces."""
+        if self.link:
+            self.link.close()
         for child in self.children:
             if child.poll() is None:
                 child.kill()

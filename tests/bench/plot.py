@@ -16,8 +16,11 @@ NAMES = {
     "haproxy-auto": "HAProxy splice-auto",
     "haproxy-256k": "HAProxy 256K buffers",
     "haproxy-splice": "HAProxy all splice", "unatatp": "unatatp",
+    "direct": "direct, cubic", "cubic": "unatatp, cubic",
+    "bbr": "unatatp, BBR", "bbr-iw30": "unatatp, BBR, initcwnd 30",
 }
-COLOURS = {"unatatp": "#2f81f7", "nat": "#57ab5a", "haproxy": "#c69026"}
+COLOURS = {"unatatp": "#2f81f7", "nat": "#57ab5a", "haproxy": "#c69026",
+           "cubic": "#57ab5a", "bbr": "#2f81f7", "bbr-iw30": "#a371f7"}
 OTHER = "#8b949e"
 
 STYLE = """
@@ -144,36 +147,60 @@ def round_up(value):
                 if step * scale >= value)
 
 
-def draw_lines(path, title, unit, lines):
-    """LINES: name -> [(x, y)]; x is drawn as a logarithm."""
-    svg, left, top, width, height = Svg(), 60, 40, 480, 220
+def logarithmic(values):
+    """Where values lie on an axis from 0 to 1, as logarithms."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    return lambda x: (math.log10(x) - low) / ((high - low) or 1)
+
+
+def linear(values):
+    """Where values lie on an axis from 0 to 1, which begins with 0."""
+    return lambda x: x / (max(values) or 1)
+
+
+def even(values):
+    """Where values lie on an axis from 0 to 1, all equally far apart."""
+    order = sorted(set(values))
+    return lambda x: order.index(x) / ((len(order) - 1) or 1)
+
+
+CHART_WIDTH, CHART_HEIGHT = 480, 220
+
+
+def draw_chart(svg, title, unit, lines, scale=logarithmic, labels="{:,}",
+               at=(60, 40), width=CHART_WIDTH, ticks=None, dots=True):
+    """LINES: name -> [(x, y)]; returns where each of them ends."""
+    (left, top), height = at, CHART_HEIGHT
     points = [one for line in lines.values() for one in line]
-    low, high = (pick(math.log10(x) for x, _ in points)
-                 for pick in (min, max))
+    across = scale([x for x, _ in points])
     most = round_up(max(y for _, y in points))
 
     def place(x, y):
-        across = (math.log10(x) - low) / ((high - low) or 1)
-        return left + across * width, top + height * (1 - y / most)
-    svg.text(10, 20, title, "title")
+        return left + across(x) * width, top + height * (1 - y / most)
+    svg.text(left - 50, top - 20, title, "title")
     svg.path([(left, top), (left, top + height),
               (left + width, top + height)], "axis")
     for step in range(5):
-        y = most * step / 4
-        svg.text(left - 6, place(10 ** low, y)[1] + 4,
-                 "%.3g" % y, "soft", "end")
+        svg.text(left - 6, top + height * (1 - step / 4) + 4,
+                 "%.4g" % (most * step / 4), "soft", "end")
     svg.text(left + 6, top + 4, unit, "soft")
-    for x in sorted({x for x, _ in points}):
-        svg.text(place(x, 0)[0], top + height + 16, "{:,}".format(x), "soft",
+    for x in ticks or sorted({x for x, _ in points}):
+        svg.text(place(x, 0)[0], top + height + 16, labels.format(x), "soft",
                  "middle")
     for name, line in lines.items():
         colour = COLOURS.get(name, OTHER)
         svg.path([place(*one) for one in line], "line", colour)
-        for one in line:
+        for one in line if dots else ():
             svg.dot(*place(*one), colour)
-        x, y = place(*line[-1])
+    return {name: place(*line[-1]) for name, line in lines.items()}
+
+
+def draw_lines(path, title, unit, lines):
+    """One chart, whose lines have their names at their ends."""
+    svg = Svg()
+    for name, (x, y) in draw_chart(svg, title, unit, lines).items():
         svg.text(x + 8, y + 4, NAMES.get(name, name))
-    svg.save(path, left + width + 150, top + height + 26, title)
+    svg.save(path, 60 + CHART_WIDTH + 150, 40 + CHART_HEIGHT + 26, title)
 
 
 def concurrency(summary, metric):
@@ -203,6 +230,94 @@ def draw_all(results, out):
                            for one in results["match"]]})
 
 
+LINK_WIDTH = 330	# of a chart of draw_link
+LINK_ARMS = ("direct", "haproxy", "cubic", "bbr", "bbr-iw30")
+
+
+def link_lines(results, load, metric, across, factor=1, **same):
+    """Medians of a metric against a part of the point; SAME are the rest."""
+    lines = {}
+    for row in results["runs"]:
+        found = results["summary"].get(row["figure"], {}).get(row["arm"], {})
+        if row["load"] == load and metric in found and \
+                all(row["point"][key] == value for key, value in same.items()):
+            x = float(row["point"][across].rstrip("ms"))
+            lines.setdefault(row["arm"], {})[x] = \
+                factor * found[metric]["median"]
+    return {arm: sorted(lines[arm].items()) for arm in LINK_ARMS
+            if arm in lines}
+
+
+def link_series(results, what, factor, **point):
+    """A series of one run of each arm, that of the first seed."""
+    lines = {}
+    for row in results["runs"]:
+        if row["point"] == point and row["link"]["valid"] and \
+                row.get("series", {}).get(what):
+            lines.setdefault(row["arm"], [
+                (when, factor * value) for when, value in row["series"][what]])
+    return {arm: lines[arm] for arm in LINK_ARMS if arm in lines}
+
+
+def draw_legend(svg, x, y, names):
+    """A line of colour and a name each, one below the other."""
+    for number, name in enumerate(names):
+        svg.path([(x, y + 20 * number), (x + 24, y + 20 * number)], "line",
+                 COLOURS.get(name, OTHER))
+        svg.text(x + 32, y + 4 + 20 * number, NAMES[name])
+
+
+def link_charts(results):
+    """Goodput against loss, a page against round trip, delay against time."""
+    point = next(row["point"] for row in results["runs"]
+                 if row["link"]["valid"])
+    rate, rtt = point["rate"], point["rtt"]
+    speed = "%s %sbit/s" % (rate[:-1], rate[-1])
+    link = "%s, %s ms" % (speed, rtt.rstrip("ms"))
+    return [
+        ("A big download, %s" % link, "Mbit/s", link_lines(
+            results, "download", "mbit_s", "loss", rate=rate, rtt=rtt),
+         {"scale": even, "labels": "{:g} % loss"}),
+        ("A page of 12 objects, %s, 1 %% loss" % speed, "s", link_lines(
+            results, "page", "page_ms", "rtt", 1e-3, rate=rate, loss="1"),
+         {"scale": even, "labels": "{:g} ms"}),
+        ("Delay inside a bulk flow, %s, 1 %% loss" % link, "s", link_series(
+            results, "delay", 1e-3, rate=rate, rtt=rtt, loss="1"),
+         {"scale": linear, "labels": "{} s", "ticks": (0, 4, 8, 12, 16),
+          "dots": False}),
+    ]
+
+
+def draw_link(results, out):
+    """The charts that there are runs for, two a row."""
+    if not results["summary"]:
+        return
+    svg, names, place = Svg(), {}, 0
+    for title, unit, lines, more in link_charts(results):
+        if lines:
+            draw_chart(svg, title, unit, lines, width=LINK_WIDTH, at=(
+                60 + place % 2 * (LINK_WIDTH + 100),
+                40 + place // 2 * (CHART_HEIGHT + 80)), **more)
+            names.update(lines)
+            place += 1
+    x = 60 + place % 2 * (LINK_WIDTH + 100)
+    y = 60 + place // 2 * (CHART_HEIGHT + 80)
+    draw_legend(svg, x, y, [one for one in LINK_ARMS if one in names])
+    facts = results["facts"]
+    for line, words in enumerate((
+            "%s, %d CPUs, Linux %s" % (facts["date"][:10], facts["cpus"],
+                                       facts["kernel"]),
+            "%s%d runs, medians of the seeds" % (
+                "a reduced run: " if len(results["runs"]) < results["whole"]
+                else "", len(results["runs"])))):
+        svg.text(x, y + 130 + 18 * line, words, "soft")
+    svg.save(os.path.join(out, "link.svg"), 2 * (LINK_WIDTH + 100) + 20,
+             40 + (place // 2 + 1) * (CHART_HEIGHT + 80),
+             "unatatp on a lossy link, beside plain forwarding and HAProxy")
+
+
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as source:
-        draw_all(json.load(source), sys.argv[2])
+        found = json.load(source)
+        (draw_link if found["form"] == "link" else draw_all)(found,
+                                                             sys.argv[2])

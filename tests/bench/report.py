@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import statistics
+import sys
 
 import checks
 
@@ -58,6 +59,12 @@ def spread(values):
     return {"median": median, "least": min(values), "most": max(values),
             "spread": (max(values) - min(values)) / median if median else 0,
             "rounds": len(values)}
+
+
+def tell(text=None):
+    """One line of progress that rewrites itself; none for a log."""
+    if sys.stderr.isatty():
+        print("\r\033[K" + (text or ""), end="", file=sys.stderr, flush=True)
 
 
 def read(path):

@@ -4,6 +4,7 @@ The lab: client - gateway - server, three network namespaces joined by veth.
     client eth0 ---- lan [gateway] wan ----- eth0 server
                              wan2 ---- eth1
 
+The first cable can be a long and lossy link instead: Lab(link=settings).
 The namespaces have no name: they live as long as somebody holds a descriptor
 of them, so nothing is left behind whatever ends the run, and two runs never
 meet. `with lab.gateway:` moves the calling thread into one; a socket created
@@ -18,6 +19,8 @@ import signal
 import socket
 import subprocess
 import time
+
+from link import NO_LOSS, Link
 
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
@@ -153,11 +156,12 @@ class Namespace:
         return Counter(self, hook, match)
 
     @contextlib.contextmanager
-    def rule(self, hook, rule, priority="filter"):
+    def rule(self, hook, rule, priority="filter", kind="filter"):
         """An nft rule for as long as the block lasts."""
         table = "inet lab_rule_%d" % time.monotonic_ns()
-        self.nft("table %s { chain c { type filter hook %s priority %s; "
-                 "policy accept; %s\n}\n}" % (table, hook, priority, rule))
+        self.nft("table %s { chain c { type %s hook %s priority %s; "
+                 "policy accept; %s\n}\n}" % (table, kind, hook, priority,
+                                              rule))
         try:
             yield
         finally:
@@ -191,6 +195,7 @@ user = "";
 listen = ( { address = "127.0.0.1"; port = %d; },
            { address = "::1"; port = %d; } );
 firewall = { interfaces = [ "lan" ]; };
+policies = ( { name = "all"; source = "%%s"; } );
 """ % (PORT, PORT)
 # The line of each form that leaves the gateway's own addresses alone.
 EXEMPTION = re.compile(r"^.*(?:fib daddr type local return|"
@@ -200,16 +205,23 @@ EXEMPTION = re.compile(r"^.*(?:fib daddr type local return|"
 class Lab:
     """The three namespaces, their addresses, and the gateway's rules."""
 
-    def __init__(self):
+    def __init__(self, link=None):
         self.client = Namespace()
         self.gateway = Namespace()
         self.server = Namespace()
         self.rules = None
+        self.link = None
         self._sysctls()
+        if link:
+            # A good one, until the lab is up.
+            self.link = Link((self.client, self.gateway))
         self._links()
         self._routes()
         for family in (4, 6):
             eventually(lambda f=family: self._is_up(f), what="the lab is up")
+        if link:
+            self.link.set(**dict(NO_LOSS, **link))
+            self.link.reset()
 
     def _is_up(self, family):
         """The kernel takes up to a second to tell IPv6 that a link is up."""
@@ -219,6 +231,8 @@ class Lab:
 
     def close(self):
         """Ends what still runs in the namespaces and lets go of them."""
+        if self.link:
+            self.link.close()
         for ns in (self.client, self.gateway, self.server):
             ns.kill_all()
             ns.close()
@@ -240,11 +254,13 @@ class Lab:
         self.gateway.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
 
     def _links(self):
+        if not self.link:
+            self.gateway.ip("link add lan type veth peer name eth0 netns %s\n"
+                            % self.client.path)
         self.gateway.ip("""
-            link add lan type veth peer name eth0 netns %s
             link add wan type veth peer name eth0 netns %s
             link add wan2 type veth peer name eth1 netns %s
-        """ % (self.client.path, self.server.path, self.server.path))
+        """ % (self.server.path, self.server.path))
         self._addresses(self.client, eth0=[CLIENT, CLIENT_B])
         self._addresses(self.gateway, lan=[
             GATEWAY_LAN, {4: "10.71.1.1", 6: "fd71:0:0:1::1"}],
@@ -282,21 +298,28 @@ class Lab:
         self.client.ip("route add 169.254.0.0/16 via %s\n" % GATEWAY_LAN[4])
         self.gateway.ip("route add local %s dev lo\n" % MAP6, 6)
 
-    def use_rules(self, form, exempt_local=True):
-        """Puts the gateway's rules, as unatatp makes them, in FORM: "nft",
+    def use_rules(self, form, exempt_local=True, source="gateway"):
+        """Lets unatatp make the gateway's rules for SOURCE, in FORM: "nft",
         "iptables" or None; without the exemption of the gateway's own
         addresses to see what the daemon does about them."""
-        if self.rules == (form, exempt_local):
+        if self.rules == (form, exempt_local, source):
             return
         self.gateway.run("nft", "flush", "ruleset")
+        self.gateway.run(os.environ["UNATATP"], "firewall", "down")
         if form:
-            shown = self.gateway.run(
-                os.environ["UNATATP"], "firewall", "show", "--backend", form,
-                "-c", "/dev/stdin", text=FIREWALL)
-            if not exempt_local:
-                shown = EXEMPTION.sub("", shown)
-            self.gateway.run("sh", "-eu", text=shown)
-        self.rules = (form, exempt_local)
+            self._make_rules(form, exempt_local, FIREWALL % source)
+        self.rules = (form, exempt_local, source)
+
+    def _make_rules(self, form, exempt_local, config):
+        def firewall(verb):
+            return self.gateway.run(
+                os.environ["UNATATP"], "firewall", verb, "--backend", form,
+                "-c", "/dev/stdin", text=config)
+        if exempt_local:
+            firewall("up")
+        else:
+            self.gateway.run("sh", "-eu",
+                             text=EXEMPTION.sub("", firewall("show")))
 
     def forget_rules(self):
         """Somebody else makes the rules for a while."""

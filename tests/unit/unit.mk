@@ -4,6 +4,8 @@ unit_tests = \
 	tests/unit/test_addr \
 	tests/unit/test_conf \
 	tests/unit/test_histogram \
+	tests/unit/test_link_loss \
+	tests/unit/test_link_wire \
 	tests/unit/test_log \
 	tests/unit/test_mailbox \
 	tests/unit/test_match \
@@ -27,6 +29,12 @@ tests_unit_test_conf_SOURCES = tests/unit/test_conf.c $(unit_helpers)
 tests_unit_test_conf_LDADD = $(unit_libs)
 tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
 tests_unit_test_histogram_LDADD = $(unit_libs)
+tests_unit_test_link_loss_SOURCES = tests/unit/test_link_loss.c \
+	tests/lab/loss.c
+tests_unit_test_link_loss_LDADD = $(unit_libs)
+tests_unit_test_link_wire_SOURCES = tests/unit/test_link_wire.c \
+	tests/lab/loss.c tests/lab/wire.c
+tests_unit_test_link_wire_LDADD = $(unit_libs)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_LDADD = $(unit_libs)
 tests_unit_test_mailbox_SOURCES = tests/unit/test_mailbox.c
