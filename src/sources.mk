@@ -63,6 +63,7 @@ libunatatp_a_SOURCES = \
 	src/doctor/ruleset_iptables.c \
 	src/doctor/ruleset_match.c \
 	src/doctor/ruleset_nft.c \
+	src/doctor/ruleset_place.c \
 	src/doctor/ruleset_walk.c \
 	src/doctor/words.c src/doctor/words.h \
 	src/flow/ending.c src/flow/ending.h \

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/localaddr.h"
@@ -113,7 +112,7 @@ start_console(struct daemon *d)
 {
 	privs_give_way(); /* the workers are there: it is main's alone */
 	d->started_ms = clock_ms();
-	d->loaded_at = time(NULL);
+	d->loaded_at = clock_wall_s();
 	if (d->socket.fd < 0)
 		return DAEMON_GOOD;
 	d->console = console_new(d, d->socket.fd);

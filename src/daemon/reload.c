@@ -3,8 +3,8 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/privs.h"
 #include "daemon/console.h"
@@ -133,7 +133,7 @@ reload_begin(struct daemon *d)
 	reload_set_log(conf);
 	conf_unref(d->conf);
 	d->conf = conf;
-	d->loaded_at = time(NULL);
+	d->loaded_at = clock_wall_s();
 	d->last_refused = false;
 	return true;
 }

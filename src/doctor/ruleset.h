@@ -203,6 +203,9 @@ void ruleset_nft_match(struct ruleset_nft *r, json_t *json);
 void ruleset_nft_require(struct ruleset_nft *r, const char *protocol);
 struct step ruleset_nft_condition(
     struct ruleset_nft *r, json_t *left, json_t *right, bool negated);
+/* Sets the hook, type and priority of C, a chain of iptables' own. */
+void ruleset_place_iptables(struct chain *c);
+
 const char *ruleset_read_iptables(
     struct ruleset *set, const char *tool, int family);
 
