@@ -15,8 +15,11 @@ libunatatp_a_SOURCES = \
 	src/base/sock_options.c \
 	src/base/sock_unix.c src/base/sock_unix.h \
 	src/base/spawn.c src/base/spawn.h \
+	src/base/window.h \
+	src/base/window_why.c \
 	src/conf/conf.c src/conf/conf.h \
 	src/conf/conf_check.c \
+	src/conf/conf_congestion.c \
 	src/conf/conf_lists.c \
 	src/conf/conf_print.c \
 	src/conf/conf_read.c \
@@ -66,8 +69,11 @@ libunatatp_a_SOURCES = \
 	src/doctor/ruleset_place.c \
 	src/doctor/ruleset_walk.c \
 	src/doctor/words.c src/doctor/words.h \
+	src/flow/chooser.c src/flow/chooser.h \
+	src/flow/choosers.c src/flow/choosers.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
+	src/flow/flow_auto.c \
 	src/flow/flow_dial.c \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
@@ -124,6 +130,12 @@ libunatatp_a_SOURCES = \
 	src/cmd/top_frame.c src/cmd/top_frame.h \
 	src/cmd/top_screen.c src/cmd/top_screen.h \
 	src/cmd/top_view.c src/cmd/top_view.h
+
+if HAVE_BPF
+libunatatp_a_SOURCES += src/base/window.c
+else
+libunatatp_a_SOURCES += src/base/window_none.c
+endif
 
 # The status page, as bytes in C.
 nodist_libunatatp_a_SOURCES = src/daemon/page.c

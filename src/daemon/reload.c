@@ -10,6 +10,7 @@
 #include "daemon/console.h"
 #include "daemon/listen.h"
 #include "daemon/policies.h"
+#include "daemon/process.h"
 #include "daemon/state.h"
 #include "daemon/web.h"
 
@@ -125,6 +126,7 @@ reload_begin(struct daemon *d)
 		return false;
 	}
 	warn_fixed(d->conf, conf);
+	process_allow_windows(conf, &plan);
 	inherit_warn(&d->passed, conf);
 	d->reloading = true;
 	reload_hand_out(d, conf, &plan);

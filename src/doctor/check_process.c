@@ -264,17 +264,23 @@ has_word(const char *list, const char *word)
 }
 
 static void
+each_of_leg(struct check *c, const struct sock_options *leg,
+    void (*fn)(struct check *c, const char *name))
+{
+	for (size_t i = 0; i < leg->n_congestion_among; i++)
+		fn(c, leg->congestion_among[i]);
+	if (!leg->n_congestion_among && *leg->congestion)
+		fn(c, leg->congestion);
+}
+
+static void
 each_algorithm(struct check *c, void (*fn)(struct check *c, const char *name))
 {
 	const struct conf *conf = c->facts->conf;
 
 	for (size_t i = 0; i < conf->n_policies; i++) {
-		const struct policy *p = &conf->policies[i];
-
-		if (*p->client.congestion)
-			fn(c, p->client.congestion);
-		if (*p->server.congestion)
-			fn(c, p->server.congestion);
+		each_of_leg(c, &conf->policies[i].client, fn);
+		each_of_leg(c, &conf->policies[i].server, fn);
 	}
 }
 

@@ -1,8 +1,10 @@
 /* The kernel's settings: sysctl(8). */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/window.h"
 #include "doctor/checks.h"
 
 #define FEW_PORTS 10000
@@ -232,6 +234,44 @@ check_conntrack(struct check *c)
 			    : "new connections are dropped when it is full");
 	check_mend(c, "sysctl -w net.netfilter.nf_conntrack_max=%ld",
 	    4 * flows > 2 * max ? 4 * flows : 2 * max);
+}
+
+/* --- initial windows ----------------------------------------------- */
+
+/* BBR keeps its rate over a silence, whatever the setting says. */
+static bool
+restarts(struct check *c, const struct sock_options *o)
+{
+	const char *system =
+	    facts_sysctl(c->facts, "ipv4/tcp_congestion_control");
+	const char *name = *o->congestion ? o->congestion : system;
+
+	return o->initial_window && (!name || strcmp(name, "bbr"));
+}
+
+void
+check_initial_window(struct check *c)
+{
+	const struct policy *p = conf_wants_window(c->facts->conf);
+	int err = p ? window_probe() : 0;
+
+	check_looked(c, "bpf(2), net.ipv4.tcp_slow_start_after_idle");
+	check_say(
+	    c, DOCTOR_OK, "%s", p ? "a policy has one" : "no policy has one");
+	if (err) {
+		check_say(c, err == -EPERM ? DOCTOR_UNKNOWN : DOCTOR_WARNING,
+		    "policy %s: no effect: %s", p->name,
+		    err == -EPERM ? "only root can ask" : window_why(err));
+		check_mend(
+		    c, "# SHORT TRANSFERS in unatatp(7) knows other ways");
+	}
+	if (!p || (!restarts(c, &p->client) && !restarts(c, &p->server)) ||
+	    facts_number(c->facts, "ipv4/tcp_slow_start_after_idle") != 1)
+		return;
+	check_say(c, DOCTOR_WARNING,
+	    "policy %s: a slow server, or a silence, takes it away again",
+	    p->name);
+	check_mend(c, "sysctl -w net.ipv4.tcp_slow_start_after_idle=0");
 }
 
 /* --- the link ------------------------------------------------------ */

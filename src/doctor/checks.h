@@ -117,6 +117,7 @@ void check_conntrack(struct check *c);
 void check_rmem(struct check *c);
 void check_wmem(struct check *c);
 void check_link_options(struct check *c);
+void check_initial_window(struct check *c);
 
 struct walk check_walk(
     struct check *c, struct packet packet, enum ruleset_hook hook, bool nat);

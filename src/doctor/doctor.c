@@ -85,6 +85,8 @@ static const struct row rows[] = {
 	{ "tcp-wmem", "send buffers can fill the link", check_wmem, 0 },
 	{ "link-buffers", "the file's buffers can fill the link",
 	    check_link_options, 0 },
+	{ "initial-window", "larger initial windows take effect",
+	    check_initial_window, 0 },
 	{ "descriptors", "descriptors suffice for the flows",
 	    check_descriptors, 0 },
 	{ "conntrack", "there is room in the connection table",

@@ -36,7 +36,7 @@ flow_enter(struct flow *flow, enum flow_state state)
 	TAILQ_INSERT_TAIL(&lists[state], flow, entry);
 }
 
-/* A deadline, and the ending that it brings; ENDING_COUNT: a redial. */
+/* A deadline, and the ending it brings; ENDING_COUNT: a redial or trial. */
 struct deadline {
 	int64_t at;
 	enum ending ending;
@@ -62,6 +62,7 @@ next_deadline(const struct flow *flow)
 		nearer(&d, 0, flow->redial_ms, ENDING_COUNT);
 		return d;
 	}
+	nearer(&d, 0, flow->trial_ms, ENDING_COUNT);
 	nearer(&d, active, flow->idle_ms, ENDING_IDLE);
 	if (flow->state == FLOW_HALF_CLOSED)
 		nearer(&d, active, flow->half_close_ms, ENDING_HALF_CLOSE);
@@ -146,10 +147,12 @@ flow_on_timer(evutil_socket_t fd, short what, void *arg)
 		on_flush_timer(flow);
 	else if (d.at > clock_ms())
 		flow_arm(flow);
-	else if (d.ending == ENDING_COUNT)
+	else if (d.ending != ENDING_COUNT)
+		flow_close(flow, d.ending);
+	else if (flow->state == FLOW_DIALLING)
 		flow_redial(flow);
 	else
-		flow_close(flow, d.ending);
+		flow_judge(flow);
 }
 
 static void
@@ -219,6 +222,7 @@ account(struct flow *flow, enum ending ending)
 	if (!flow->policy_stats)
 		flow_take_policy(flow, &set->conf->fallback);
 	policy_stats_end(flow, &last, ending);
+	flow_learn(flow);
 	stats_add(&set->stats.flows_ended, 1);
 	stats_add(&set->stats.endings[ending], 1);
 	stats_add(&set->stats.bytes_up, last.bytes[RELAY_UP]);

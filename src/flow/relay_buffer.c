@@ -35,7 +35,7 @@ flush(struct relay *relay, struct lane *lane)
 	int n = evbuffer_write(lane->queue, to->fd);
 
 	if (n < 0 && would_block()) {
-		to->writable = false;
+		relay_leg_full(to);
 		return STEP_ON; /* there may be room to read */
 	}
 	if (n < 0)
@@ -85,7 +85,7 @@ deliver(struct relay *relay, struct lane *lane, const char *data, size_t n,
 	}
 	if ((size_t)sent == n)
 		return STEP_ON;
-	to->writable = false;
+	relay_leg_full(to);
 	return enqueue(relay, lane, data + sent, n - (size_t)sent);
 }
 

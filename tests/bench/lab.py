@@ -36,7 +36,6 @@ from link import Link, number, settings as link_settings	# noqa: E402
 tests_lab = _tests_lab()
 allowed_congestion = tests_lab.allowed_congestion
 
-CLIENTS = "10.75.1.0/24"
 CLIENT = "10.75.1.2"
 GATEWAY_LAN = "10.75.1.1"
 GATEWAY_WAN = "10.75.2.1"
@@ -60,8 +59,6 @@ class Lab:
     the link between client and gateway, which then has the buffers that
     contrib/sysctl.d gives a gateway.
     """
-
-    CLIENTS = CLIENTS
 
     def __init__(self, link=None, emulator=None):
         self.client = tests_lab.Namespace()

@@ -418,6 +418,10 @@ BROKEN = [
     ("rp-filter", "nft", "ip route add 10.71.8.0/24 dev wan",
      {"conf": {"policies": [{"name": "far", "sources": ["10.71.8.0/24"]}]},
       "undo": "ip route del 10.71.8.0/24"}),
+    ("initial-window", "nft",
+     "echo 1 >/proc/sys/net/ipv4/tcp_slow_start_after_idle",
+     {"conf": {"policies": [
+         {"name": "all", "client": {"initial_window": 30}}]}}),
     ("local-ports", "nft", "echo 40000 40100 >/proc/sys/net/ipv4/"
      "ip_local_port_range", {}),
     ("reserved-port", "nft", "echo 1024 60999 >/proc/sys/net/ipv4/"
@@ -540,6 +544,15 @@ def test_right_beside(place, form, name):
     place.reset(form, merge(CONF, CLIENT_PORT if form == "nft" else {}))
     place.sh(shell)
     assert set(place.faults()) == set(forward)
+
+
+def test_initial_window_of_bbr(place):
+    """A silence does not end it there: no alarm."""
+    place.reset("nft", merge(CONF, {"policies": [
+        {"name": "all", "client": {"congestion": "bbr",
+                                   "initial_window": 30}}]}))
+    place.sh("echo 1 >/proc/sys/net/ipv4/tcp_slow_start_after_idle")
+    assert place.faults() == {}
 
 
 def test_names_no_interface(place):
