@@ -176,7 +176,7 @@ ruleset_read(struct ruleset *set, struct arena *arena)
 	for (size_t i = 0; i < sizeof(savers) / sizeof(*savers); i++) {
 		if (savers[i].tables && !has_legacy(savers[i].tables))
 			continue;
-		if (!state_has_family(savers[i].family == 6))
+		if (savers[i].family == 6 && !state_has_family(1))
 			continue;
 		why = ruleset_read_iptables(
 		    set, savers[i].tool, savers[i].family);

@@ -212,7 +212,7 @@ socket_has(struct step *s, json_t *socket, json_t *list)
 	const char *key = word(socket, "key");
 	bool is_zero = !json_integer_value(json_array_get(list, 0));
 
-	/* A listener for any address is none that has a packet. */
+	/* What holds a connection is no listener for any address. */
 	if (!strcmp(key, "wildcard") && is_zero && !s->negated)
 		s->kind = STEP_SOCKET;
 	if (strcmp(key, "transparent") != 0)

@@ -152,9 +152,9 @@ def place(machine):
 
 # What breaks a gateway, one thing each: (id, form, shell, how). HOW may have
 # conf (merged into the file), late (merged after the daemon loaded it), args
-# (of doctor), fake {path: text}, also (what else must be named), call (a
-# function of the gateway), undo (shell), mend (how the commands begin; "none":
-# they are for a person).
+# (of doctor), fake {path: text}, finds (text of the finding), also (what else
+# must be named), call (a function of the gateway), undo (shell), mend (how the
+# commands begin; "none": they are for a person).
 
 
 def nft_rule(chain, rule, hook, priority="filter", policy="accept",
@@ -387,7 +387,8 @@ BROKEN = [
     ("return-ipv6", "iptables", "ip6tables -t mangle -D UNATATP 2", {
         "conf": CLIENT_IP, "mend": FIREWALL_UP}),
     ("return-ipv6", "nft", "nft insert rule inet unatatp zone_out "
-     "meta nfproto ipv6 accept", {"conf": CLIENT_PORT, "mend": FIREWALL_UP}),
+     "meta nfproto ipv6 accept", {"conf": CLIENT_PORT, "mend": FIREWALL_UP,
+                                  "finds": "another zone of conntrack"}),
     ("return-ipv4", "hand-nft", "ip rule add fwmark 0x100/0xf00 lookup 100 "
      "pref 98; ip rule add pref 97 iif lo goto 32766", {
          "conf": CLIENT_IP, "also": ["return-ipv6", "return-rule-ipv6"],
@@ -400,6 +401,8 @@ BROKEN = [
         "conf": CLIENT_IP, "mend": FIREWALL_UP}),
     ("src-valid-mark", "nft", "ip rule del pref 117", {
         "conf": CLIENT_IP, "mend": FIREWALL_UP}),
+    ("src-valid-mark", "iptables", "ip rule del pref 117; ip rule add "
+     "pref 150 iif lo goto 32766", {"conf": CLIENT_IP, "mend": FIREWALL_UP}),
     ("source-allowed", "nft", ":", {
         "call": without_capability, "conf": CLIENT_IP, "mend": "none"}),
     ("mark-clash", "nft", "iptables -t mangle -A PREROUTING -i wan -p udp "
@@ -644,6 +647,8 @@ def test_no_daemon(place):
             if one["verdict"] != "ok"} == {
         "listener-ipv4": "failure", "listener-ipv6": "failure",
         "loaded": "unknown"}
+    assert "no daemon is there" in {
+        one["id"]: one["finding"] for one in said["checks"]}["loaded"]
 
 
 def test_no_socket(place):
@@ -840,7 +845,11 @@ def test_broken(place, row):
             place.change(how["late"])
         found = place.faults(*args)
         assert set(found) == {fault, *how.get("also", [])}, found
+        assert how.get("finds", "") in found[fault]["finding"]
         mend = found[fault]["mend"]
+        if form == "iptables":
+            # What made the rules makes them anew.
+            assert mend.count("firewall up") == mend.count("--backend"), mend
         if how.get("mend") == "none":
             assert all(line.startswith("# ") for line in mend.split("\n"))
         else:
