@@ -46,7 +46,8 @@ within(uint64_t value, uint32_t least, uint64_t most)
  * much of it as the sending leg would take: BBR takes nearly thrice what
  * the path carries to find out what that is, and never does while it runs
  * dry (HACKING, `A lossy link'). When no queue stands it may be the window
- * that is too small, so it grows.
+ * that is too small, so it grows. Of a way of unknown length nobody knows
+ * what is under way: a SYN came twice, without timestamps.
  */
 void
 latency_divide(struct latency_share *share)
@@ -70,7 +71,7 @@ latency_divide(struct latency_share *share)
 	share->unsent =
 	    within((rate + pacing) / 2 * ms / 4000, PART_LEAST, UINT32_MAX);
 	share->held = within(room / 8, PART_LEAST, UINT32_MAX);
-	share->window = window > WINDOW_MOST
+	share->window = window > WINDOW_MOST || !share->rtt_us
 	    ? 0
 	    : within(window, SEGMENTS_LEAST * share->mss, WINDOW_MOST);
 }
@@ -150,16 +151,17 @@ size_window(struct latency_lane *mine, const struct leg *leg, uint32_t window)
 /*
  * What the peer was offered may still come, and is dropped where it finds
  * the buffer full: so the relay takes what the smaller one has no room for,
- * and that is at most its buffer.
+ * and that is at most what is left of its buffer.
  */
 static void
 shrink_window(struct latency_lane *mine, struct relay *relay, struct lane *lane,
     uint32_t unread, uint32_t window)
 {
-	uint32_t room = window - window / 4;
+	uint32_t room = window - window / 4, held = (uint32_t)relay_held(lane);
+	uint32_t space = held < relay->buffer ? relay->buffer - held : 0;
 
-	if (unread > room + relay->buffer) {
-		room = unread - relay->buffer;
+	if (unread > room + space) {
+		room = unread - space;
 		window = room + room / 3;
 	}
 	size_window(mine, lane_from(relay, lane), window);
