@@ -126,7 +126,8 @@ take_latency(struct flow *flow, const struct policy *policy)
 	latency->bound_ms = policy->latency;
 	for (int i = 0; i < 2; i++) {
 		latency->unsent_most[i] = (uint32_t)legs[i]->notsent_lowat;
-		latency->fixed[i] = legs[i]->rcvbuf || legs[i]->window_clamp;
+		latency->lanes[i].fixed =
+		    legs[i]->rcvbuf || legs[i]->window_clamp;
 	}
 	return true;
 }

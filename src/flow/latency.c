@@ -1,5 +1,7 @@
 #include "flow/latency.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
 #include "base/sock.h"
 #include "flow/relay.h"
@@ -139,8 +141,11 @@ size_window(struct latency_lane *mine, const struct leg *leg, uint32_t window)
 {
 	uint32_t size = window ? window : WINDOW_MOST;
 	uint64_t memory = (uint64_t)size * mine->cost / 256;
+	int err = sock_bound_receive(leg->fd, (uint32_t)memory, size);
 
-	if (sock_bound_receive(leg->fd, (uint32_t)memory, size))
+	if (err == -EPERM)
+		mine->fixed = true;
+	if (err)
 		return;
 	/* Before Linux 5.14 it keeps this size. */
 	if (!window && sock_release_receive(leg->fd))
@@ -234,7 +239,7 @@ settle(struct latency *latency, struct relay *relay, enum relay_lane i,
 	lane->most = within(share.held, PART_LEAST, relay->buffer);
 	set_unsent(mine, &relay->legs[!i],
 	    most && most < share.unsent ? most : share.unsent, look);
-	if (!latency->fixed[i])
+	if (!mine->fixed)
 		set_window(mine, relay, lane, share.window, look);
 }
 

@@ -21,6 +21,7 @@ struct latency_lane {
 	uint32_t unsent;  /* in the sending leg */
 	uint32_t window;  /* of the receiving leg; 0: the kernel's to tune */
 	bool waited;	  /* a queue stood at the last look */
+	bool fixed;	  /* the receive buffer is not ours to size */
 };
 
 struct latency {
@@ -29,7 +30,6 @@ struct latency {
 	int64_t looked_ms; /* and of the last one; 0: there was none */
 	/* By enum relay_side: what the policy says of each leg. */
 	uint32_t unsent_most[2]; /* 0: no limit */
-	bool fixed[2];		 /* its receive buffer is not ours to size */
 	struct latency_lane lanes[2];
 };
 
