@@ -78,6 +78,20 @@ latency_divide(struct latency_share *share)
 	    : within(window, SEGMENTS_LEAST * share->mss, WINDOW_MOST);
 }
 
+/*
+ * A leg that never had enough to send has shown only the least that it can.
+ * What comes next may be the first that it has to send in earnest.
+ */
+static void
+be_generous(struct latency_share *share)
+{
+	share->unsent = within(share->unsent, UNSENT_AT_FIRST, UINT32_MAX);
+	share->held = within(share->held, HELD_AT_FIRST, UINT32_MAX);
+	if (share->window)
+		share->window =
+		    within(share->window, WINDOW_AT_FIRST, WINDOW_MOST);
+}
+
 /* --- one lane ------------------------------------------------------ */
 
 /* What a look found of the two legs, by enum relay_side. */
@@ -236,6 +250,8 @@ settle(struct latency *latency, struct relay *relay, enum relay_lane i,
 	share.drawn =
 	    follow_drawn(mine, lane, waiting, latency->bound_ms, look);
 	latency_divide(&share);
+	if (look->info[!i].app_limited && !mine->waited)
+		be_generous(&share);
 	lane->most = within(share.held, PART_LEAST, relay->buffer);
 	set_unsent(mine, &relay->legs[!i],
 	    most && most < share.unsent ? most : share.unsent, look);

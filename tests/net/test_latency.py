@@ -1,5 +1,6 @@
 """latency: what the proxy adds to the delay inside a flow is bounded."""
 
+import contextlib
 import os
 import select
 import socket
@@ -22,12 +23,10 @@ SECONDS, SETTLED = 6.0, 2.5
 TCP_NOTSENT_LOWAT = 25
 
 
-@pytest.fixture(name="slow", params=["1", "0"], ids=["splice", "copy"])
-def _slow(request, machine, tmp_path):
-    """A daemon and peers with a slow and long client leg, in each engine;
-    the second client's flows are bounded."""
-    # pylint: disable=unused-argument
-    lab = Lab(link=settings(20e6, 0.1))
+@contextlib.contextmanager
+def on_a_link(tmp_path, splice_after, **link):
+    """Peers with a long client leg; the second client's flows are bounded."""
+    lab = Lab(link=settings(**link))
     peers = Peers(lab)
     daemon = None
     try:
@@ -35,8 +34,8 @@ def _slow(request, machine, tmp_path):
         daemon = Daemon(lab.gateway, str(tmp_path), merge(BASE, {
             "policies": [
                 {"name": "bounded", "sources": [CLIENT_B[4] + "/32"],
-                 "latency": "50ms", "splice_after": request.param},
-                {"name": "free", "splice_after": request.param},
+                 "latency": "50ms", "splice_after": splice_after},
+                {"name": "free", "splice_after": splice_after},
             ]})).start()
         yield peers
     finally:
@@ -44,6 +43,14 @@ def _slow(request, machine, tmp_path):
         if daemon:
             daemon.kill()
         lab.close()
+
+
+@pytest.fixture(name="slow", params=["1", "0"], ids=["splice", "copy"])
+def _slow(request, machine, tmp_path):
+    """A slow and long client leg, in each engine."""
+    # pylint: disable=unused-argument
+    with on_a_link(tmp_path, request.param, rate=20e6, rtt=0.1) as peers:
+        yield peers
 
 
 def send_stamps(server, until):
@@ -94,6 +101,38 @@ def test_a_fast_server_sends_less_far_ahead(slow):
         1e3 * free, 1e3 * bounded, full * 8e-6, rate * 8e-6))
     assert bounded < free / 2
     assert rate > 0.85 * full
+
+
+def bulk_after_talk(peers, source):
+    """Seconds that a download takes after a second of small messages."""
+    client, server = peers.flow(source=source)
+    for _ in range(20):
+        client.sendall(b"x" * 100)
+        assert recv_exactly(server, 100) == b"x" * 100
+        server.sendall(b"y" * 500)
+        assert recv_exactly(client, 500) == b"y" * 500
+        lull(0.05)
+    data = os.urandom(1 << 19) * 4
+    began = time.monotonic()
+    sender = threading.Thread(target=server.sendall, args=(data,))
+    sender.start()
+    assert recv_exactly(client, len(data)) == data
+    took = time.monotonic() - began
+    sender.join()
+    client.close()
+    server.close()
+    return took
+
+
+def test_small_messages_prove_nothing(machine, tmp_path):
+    """What a leg had to send so far is not the most that it can."""
+    # pylint: disable=unused-argument
+    with on_a_link(tmp_path, "64K", rate=50e6, rtt=0.02) as peers:
+        took = [[bulk_after_talk(peers, source) for _ in range(3)]
+                for source in (None, CLIENT_B[4])]
+    free, bounded = map(statistics.median, took)
+    print("%.0f ms, bounded %.0f" % (1e3 * free, 1e3 * bounded))
+    assert bounded < 1.25 * free
 
 
 def test_every_byte(unatatp, peers, family):
