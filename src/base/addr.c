@@ -164,6 +164,17 @@ addr_is_any(const struct addr *a)
 }
 
 bool
+addr_is_loopback(const struct addr *a)
+{
+	static const struct prefix in4 = { AF_INET, 8, { 127 } };
+	static const struct prefix in6 = { AF_INET6, 128, { [15] = 1 } };
+	struct addr plain = *a;
+
+	addr_unmap(&plain);
+	return prefix_contains(&in4, &plain) || prefix_contains(&in6, &plain);
+}
+
+bool
 addr_is_special(const struct addr *a)
 {
 	/* clang-format off */

@@ -61,6 +61,9 @@ const uint8_t *addr_bytes(const struct addr *a, size_t *len);
 
 bool addr_is_any(const struct addr *a);
 
+/* True for 127.0.0.0/8 and ::1. */
+bool addr_is_loopback(const struct addr *a);
+
 /*
  * True for what never lies behind a gateway: unspecified and 0.0.0.0/8,
  * loopback, link-local, multicast, limited broadcast (RFC 6890).

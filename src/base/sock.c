@@ -91,6 +91,28 @@ sock_probe(const struct addr *a)
 	return 0;
 }
 
+/* FD once it listens; else it is closed. */
+static int
+begin_listening(int fd)
+{
+	int err;
+
+	if (!listen(fd, BACKLOG))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+int
+sock_listen_plain(const struct addr *a)
+{
+	static const int flags[][2] = { { SOL_SOCKET, SO_REUSEADDR }, { 0 } };
+	int fd = open_bound(a, flags);
+
+	return fd < 0 ? fd : begin_listening(fd);
+}
+
 int
 sock_listen(const struct addr *a, const struct sock_options *options)
 {
@@ -105,16 +127,11 @@ sock_listen(const struct addr *a, const struct sock_options *options)
 		{ 0 },
 	};
 	int fd = open_bound(a, flags);
-	int err;
 
 	if (fd < 0)
 		return fd;
 	sock_apply(fd, a->sa.sa_family, options, &sock_options_none);
-	if (!listen(fd, BACKLOG))
-		return fd;
-	err = -errno;
-	close(fd);
-	return err;
+	return begin_listening(fd);
 }
 
 static int

@@ -20,6 +20,7 @@
 /* What one leg's socket gets. A zero (dscp: -1) leaves the kernel's own. */
 struct sock_options {
 	char congestion[SOCK_CONGESTION_MAX]; /* "": the system's */
+	int64_t initial_window;		      /* segments: sock_begin_window */
 	int64_t notsent_lowat;		      /* bytes */
 	int64_t mss;			      /* bytes */
 	int64_t window_clamp;		      /* bytes */
@@ -29,6 +30,10 @@ struct sock_options {
 	int64_t dscp;			      /* 0..63, -1: leave */
 	int64_t sndbuf;			      /* bytes */
 	int64_t rcvbuf;			      /* bytes */
+
+	/* For who sets congestion: the names that it is chosen from. */
+	const char **congestion_among;
+	size_t n_congestion_among;
 };
 
 /* What the kernel gives a new socket: nothing of ours. */
@@ -36,7 +41,7 @@ extern const struct sock_options sock_options_none;
 
 /*
  * Sets on FD whatever WANT asks for and HAVE does not say it has already,
- * but the congestion algorithm. HAVE is sock_options_none or what the
+ * but congestion and initial_window. HAVE is sock_options_none or what the
  * listener let inherit (keepalive, notsent_lowat, user_timeout, mss: those
  * that a zero turns off again). An option that the kernel refuses is left
  * out: returns the first such error as -errno, 0 when all were taken.
@@ -53,6 +58,17 @@ __attribute__((warn_unused_result)) int sock_set_congestion(
 
 /* The algorithm in force; "" when the kernel does not say. */
 void sock_congestion(int fd, char name[SOCK_CONGESTION_MAX]);
+
+/*
+ * Lets a connection on which nothing was sent yet begin with a congestion
+ * window of SEGMENTS, and starts its algorithm anew. 0 or -errno:
+ * -ENOPROTOOPT when window_allow did not reach this socket.
+ */
+__attribute__((warn_unused_result)) int sock_begin_window(
+    int fd, int64_t segments);
+
+/* 0 when connections of LISTENER will be able to. */
+__attribute__((warn_unused_result)) int sock_may_begin_window(int listener);
 
 /*
  * A transparent listener with what accepted sockets inherit: TCP_NODELAY,
@@ -81,6 +97,9 @@ __attribute__((warn_unused_result)) int sock_prepare(
  * daemon of the same user share the port in silence.
  */
 __attribute__((warn_unused_result)) int sock_probe(const struct addr *a);
+
+/* A listener for this machine's own clients; nothing is transparent. */
+int sock_listen_plain(const struct addr *a);
 
 /* The next connection's descriptor, or -errno (-EAGAIN: none waits). */
 int sock_accept(int listener, struct addr *peer);

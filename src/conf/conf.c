@@ -10,6 +10,14 @@
 #include "conf/policy.h"
 #include "conf/reader.h"
 
+/* Descriptors that are no flow's: logs, bases, clients that watch ... */
+#define FDS_ASIDE 96
+
+/* ... a worker's base, poller, mailbox, spares and idle pipes; ... */
+#define FDS_WORKER 37
+
+#define FDS_FLOW 2
+
 /* One piece of what a snapshot holds; all go at once. */
 struct conf_memory {
 	struct conf_memory *next;
@@ -96,10 +104,40 @@ conf_intern(const char *text)
 	return NULL;
 }
 
+const struct policy *
+conf_wants_window(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_policies; i++) {
+		const struct policy *p = &conf->policies[i];
+
+		if (p->client.initial_window || p->server.initial_window)
+			return p;
+	}
+	return NULL;
+}
+
 const char *
 conf_default_path(const char *named)
 {
 	if (named)
 		return named;
 	return access(CONF_DEFAULT_PATH, F_OK) ? NULL : CONF_DEFAULT_PATH;
+}
+
+size_t
+conf_workers(const struct conf *conf)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (conf->workers)
+		return (size_t)conf->workers;
+	return cpus > 0 ? (size_t)cpus : 1;
+}
+
+size_t
+conf_descriptors(const struct conf *conf)
+{
+	/* ... and its listeners. */
+	return FDS_ASIDE + conf_workers(conf) * (FDS_WORKER + conf->n_listens) +
+	    FDS_FLOW * (size_t)conf->limits.flows;
 }

@@ -17,6 +17,10 @@
 #define CONF_DEFAULT_PATH "/etc/unatatp.conf"
 #define CONF_CONTROL_PATH "/run/unatatp/control"
 
+/* The congestion that is chosen anew for each flow, of so many at most. */
+#define CONF_AUTO "auto"
+#define CONF_AMONG_MAX 4
+
 struct prefix_set;
 struct policy_index;
 struct conf_memory;
@@ -87,6 +91,12 @@ struct conf_control {
 	char *group;  /* "": that of `user` */
 };
 
+/* Where metrics and status page are: on loopback, or a UNIX socket. */
+struct conf_metrics {
+	char *address; /* "": nowhere; a path begins with a slash */
+	int64_t port;
+};
+
 struct conf {
 	struct addr *listens;
 	size_t n_listens;
@@ -110,6 +120,7 @@ struct conf {
 		int64_t max_per_second;
 	} log;
 	struct conf_control control;
+	struct conf_metrics metrics;
 	struct conf_firewall firewall;
 	bool builtin; /* no file: what cannot listen is skipped */
 	_Atomic unsigned refs;
@@ -160,8 +171,17 @@ const char *conf_default_path(const char *named);
 __attribute__((warn_unused_result)) int conf_control_path(
     const char *path, char text[SOCK_PATH_MAX]);
 
+/* How many workers CONF asks for on this machine. */
+size_t conf_workers(const struct conf *conf);
+
+/* How many descriptors a daemon with limits.flows flows has at most. */
+size_t conf_descriptors(const struct conf *conf);
+
 struct conf *conf_ref(struct conf *conf);
 void conf_unref(struct conf *conf); /* NULL is allowed */
+
+/* The first policy with an initial_window on either leg; NULL: none. */
+const struct policy *conf_wants_window(const struct conf *conf);
 
 /* The effective configuration in libconfig syntax; loads to the same. */
 struct evbuffer;

@@ -19,6 +19,7 @@ enum option_scope {
 	OPTION_IN_LIMITS,	   /* struct conf */
 	OPTION_IN_TIMEOUTS,	   /* struct conf */
 	OPTION_IN_LOG,		   /* struct conf */
+	OPTION_IN_METRICS,	   /* struct conf_metrics */
 	OPTION_IN_CONTROL,	   /* struct conf_control */
 	OPTION_IN_FIREWALL,	   /* struct conf_firewall */
 	OPTION_IN_POLICY,	   /* struct policy */
@@ -46,9 +47,11 @@ enum option_type {
 	OPTION_MODE,	   /* int64_t, permissions as of chmod(1) */
 	OPTION_NAME,	   /* const char * that lives for ever */
 	OPTION_CONGESTION, /* char[SOCK_CONGESTION_MAX] */
+	OPTION_ALGORITHMS, /* const char ** that live for ever, with a count */
 	OPTION_INTERFACE,  /* char[SOCK_INTERFACE_MAX] */
 	OPTION_INTERFACES, /* struct conf_interface *, with a count */
 	OPTION_ADDRESS,	   /* struct addr */
+	OPTION_ENDPOINT,   /* char *, "": none */
 	OPTION_PREFIXES,   /* struct prefix *, with a count */
 	OPTION_PORTS,	   /* struct conf_ports *, with a count */
 	OPTION_SOURCE,	   /* struct conf_source */

@@ -26,6 +26,11 @@ json_t *console_string(const char *text);
 typedef void console_fn(
     struct daemon *d, struct control_peer *peer, const struct request *r);
 
+struct flow_view;
+
+/* A flow as `show flows --json` has it. */
+json_t *console_flow_json(const struct flow_view *view);
+
 console_fn console_show_stats, console_show_config, console_show_flows,
     console_show_policies;
 

@@ -65,30 +65,25 @@ take_note(struct control_socket *s, gid_t gid)
 	return -errno;
 }
 
-static enum daemon_result
-refuse(const struct control_socket *s, int err, pid_t holder)
+static void
+tell_why(int err, pid_t holder, char why[CONTROL_SOCKET_WHY_MAX])
 {
-	bool optional = !strcmp(s->path, CONF_CONTROL_PATH);
-	char why[96];
+	size_t n = CONTROL_SOCKET_WHY_MAX;
 
 	if (err == -EADDRINUSE)
-		snprintf(why, sizeof(why), "another daemon has it (process %d)",
-		    (int)holder);
+		snprintf(
+		    why, n, "another daemon has it (process %d)", (int)holder);
 	else if (err == -EEXIST)
-		snprintf(why, sizeof(why), "there is a file that is no socket");
+		snprintf(why, n, "there is a file that is no socket");
 	else if (err == -ENOENT)
-		snprintf(why, sizeof(why), "its folder cannot be made");
+		snprintf(why, n, "its folder cannot be made");
 	else
-		snprintf(why, sizeof(why), "%s", strerror(-err));
-	log_line(optional ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
-	    "no control socket at %s: %s (see \"control\" in "
-	    "unatatp.conf(5))",
-	    s->path, why);
-	return optional ? DAEMON_GOOD : DAEMON_CANNOT_LISTEN;
+		snprintf(why, n, "%s", strerror(-err));
 }
 
-enum daemon_result
-control_socket_open(struct control_socket *s, const struct conf *conf)
+int
+control_socket_make(struct control_socket *s, const char *path,
+    const struct conf *conf, char why[CONTROL_SOCKET_WHY_MAX])
 {
 	const struct conf_control *c = &conf->control;
 	pid_t holder = 0;
@@ -97,24 +92,39 @@ control_socket_open(struct control_socket *s, const struct conf *conf)
 	int err;
 
 	*s = (struct control_socket){ .fd = -1 };
-	if (!*c->path)
-		return DAEMON_GOOD;
-	strcpy(s->path, c->path);
+	strcpy(s->path, path);
 	err = privs_find(conf->user, c->group, &uid, &gid);
 	if (err) /* gone since the configuration was read */
-		return refuse(s, err, 0);
+		goto fail;
 	make_folder(s->path, uid, gid);
-	s->fd = listen_as(s->path, (mode_t)c->mode, uid, gid, &holder);
-	if (s->fd < 0) {
-		err = s->fd;
-		s->fd = -1;
-		return refuse(s, err, holder);
-	}
+	err = listen_as(s->path, (mode_t)c->mode, uid, gid, &holder);
+	if (err < 0)
+		goto fail;
+	s->fd = err;
 	err = take_note(s, gid);
 	if (!err)
-		return DAEMON_GOOD;
+		return s->fd;
 	control_socket_close(s);
-	return refuse(s, err, 0);
+fail:
+	tell_why(err, holder, why);
+	return err;
+}
+
+enum daemon_result
+control_socket_open(struct control_socket *s, const struct conf *conf)
+{
+	const char *path = conf->control.path;
+	bool optional = !strcmp(path, CONF_CONTROL_PATH);
+	char why[CONTROL_SOCKET_WHY_MAX];
+
+	s->fd = -1;
+	if (!*path || control_socket_make(s, path, conf, why) >= 0)
+		return DAEMON_GOOD;
+	log_line(optional ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
+	    "no control socket at %s: %s (see \"control\" in "
+	    "unatatp.conf(5))",
+	    path, why);
+	return optional ? DAEMON_GOOD : DAEMON_CANNOT_LISTEN;
 }
 
 void

@@ -16,6 +16,16 @@ struct control_socket {
 	char path[SOCK_PATH_MAX];
 };
 
+#define CONTROL_SOCKET_WHY_MAX 96
+
+/*
+ * Makes S at PATH, with the permissions and the group that CONF gives the
+ * control socket. The listening descriptor, which is S's, or -errno: then
+ * WHY tells an administrator the reason.
+ */
+int control_socket_make(struct control_socket *s, const char *path,
+    const struct conf *conf, char why[CONTROL_SOCKET_WHY_MAX]);
+
 /*
  * Opens the socket that CONF names. One that cannot be had ends the start,
  * but the default one is done without; both were logged.

@@ -6,21 +6,23 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/localaddr.h"
 #include "base/log.h"
 #include "base/mailbox.h"
+#include "base/privs.h"
 #include "daemon/background.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
 #include "daemon/policies.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
+#include "daemon/sampler.h"
 #include "daemon/signals.h"
 #include "daemon/state.h"
+#include "daemon/web.h"
+#include "flow/choosers.h"
 #include "gateway/recent.h"
 
 /* Tells the workers which addresses are the gateway's own. */
@@ -58,21 +60,16 @@ make_events(struct daemon *d)
 	    signals_prepare(d);
 }
 
-static size_t
-count_workers(const struct conf *conf)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (conf->workers)
-		return (size_t)conf->workers;
-	return cpus > 0 ? (size_t)cpus : 1;
-}
-
 static enum daemon_result
 start_workers(struct daemon *d, const struct listen_plan *plan)
 {
 	size_t n = d->shared.n_workers;
 
+	d->shared.choosers = choosers_new();
+	if (!d->shared.choosers) {
+		log_error("out of memory for choices of congestion control");
+		return DAEMON_FAILED;
+	}
 	d->policies = policies_new(n, d->base);
 	if (!d->policies || policies_learn(d->policies, d->conf)) {
 		log_error("out of memory for the counters of policies");
@@ -119,8 +116,9 @@ start_workers_quiet(struct daemon *d, const struct listen_plan *plan)
 static enum daemon_result
 start_console(struct daemon *d)
 {
+	privs_give_way(); /* the workers are there: it is main's alone */
 	d->started_ms = clock_ms();
-	d->loaded_at = time(NULL);
+	d->loaded_at = clock_wall_s();
 	if (d->socket.fd < 0)
 		return DAEMON_GOOD;
 	d->console = console_new(d, d->socket.fd);
@@ -139,6 +137,22 @@ on_answer(void *owner, void *arg)
 	supervise_on_answer(&d->supervise);
 }
 
+/* Everything that is there for whoever looks at the daemon. */
+static enum daemon_result
+open_windows(struct daemon *d)
+{
+	d->sampler = sampler_new(d);
+	d->web = d->sampler ? web_new(d) : NULL;
+	if (!d->web) {
+		log_error("cannot prepare the metrics: %s", strerror(errno));
+		return DAEMON_FAILED;
+	}
+	if (!web_prepare(d->web, d->conf))
+		return DAEMON_CANNOT_LISTEN;
+	web_commit(d->web);
+	return control_socket_open(&d->socket, d->conf);
+}
+
 static enum daemon_result
 start(struct daemon *d)
 {
@@ -151,7 +165,7 @@ start(struct daemon *d)
 		.on_drained = signals_on_drained,
 		.on_answer = on_answer,
 		.live_total = &d->live_total,
-		.n_workers = count_workers(d->conf),
+		.n_workers = conf_workers(d->conf),
 	};
 	process_raise_limits(d->conf);
 	if (!make_events(d)) {
@@ -165,8 +179,9 @@ start(struct daemon *d)
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
+	process_allow_windows(d->conf, &plan);
 	recent_forget();
-	result = control_socket_open(&d->socket, d->conf);
+	result = open_windows(d);
 	if (result == DAEMON_GOOD)
 		result = process_drop_privileges(d->conf);
 	/* From here on a daemon's faults belong into syslog. */
@@ -192,16 +207,20 @@ finish(struct daemon *d)
 	console_free(d->console);
 	d->console = NULL;
 	control_socket_close(&d->socket);
+	web_free(d->web);
+	sampler_stop(d->sampler);
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);
 	policies_free(d->policies);
+	choosers_free(d->shared.choosers);
 	signals_clear(d);
 	if (d->reload)
 		event_free(d->reload);
 	localaddr_watch_free(d->watch);
 	mailbox_free(d->mailbox);
 	inherit_close(&d->passed);
+	sampler_free(d->sampler);
 	if (d->base)
 		event_base_free(d->base);
 	conf_unref(d->conf);

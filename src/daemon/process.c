@@ -5,15 +5,15 @@
 
 #include "base/log.h"
 #include "base/privs.h"
+#include "base/sock.h"
+#include "base/window.h"
 
-/* Descriptors that are no flow's: logs, listeners, bases, spares. */
-#define FDS_ASIDE 64
-
-/* A flow is two descriptors; what the kernel refuses is said, not fatal. */
+/* What the kernel refuses is said, not fatal. */
 void
 process_raise_limits(const struct conf *conf)
 {
-	size_t wanted = 2 * (size_t)conf->limits.flows + FDS_ASIDE;
+	size_t wanted = conf_descriptors(conf);
+	size_t aside = wanted - 2 * (size_t)conf->limits.flows;
 	size_t got = privs_raise_fd_limit(conf->limits.flows ? wanted : 0);
 
 	if (conf->limits.flows && got < wanted)
@@ -21,7 +21,30 @@ process_raise_limits(const struct conf *conf)
 			    "kernel allows %zu, enough for %zu flows (raise "
 			    "LimitNOFILE= or ulimit -n)",
 		    (long long)conf->limits.flows, wanted, got,
-		    got > FDS_ASIDE ? (got - FDS_ASIDE) / 2 : 0);
+		    got > aside ? (got - aside) / 2 : 0);
+}
+
+void
+process_allow_windows(const struct conf *conf, const struct listen_plan *plan)
+{
+	int err = 0;
+
+	if (!conf_wants_window(conf))
+		return;
+	err = window_allow();
+	/* What the kernel lacks was said when the file was read. */
+	if (err && (err == -EPERM || !window_probe()))
+		log_warning(
+		    "initial_window has no effect: %s", window_why(err));
+	if (err)
+		return;
+	/* Those that were passed belong to the cgroup of their maker. */
+	for (size_t i = 0; i < plan->n && !err; i++)
+		err = sock_may_begin_window(plan->fds[i].fd);
+	if (err)
+		log_warning("initial_window has no effect on the client legs: "
+			    "the listener was made by another service (let "
+			    "unatatp open it itself, without unatatp.socket)");
 }
 
 enum daemon_result

@@ -3,14 +3,16 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/privs.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
 #include "daemon/policies.h"
+#include "daemon/process.h"
 #include "daemon/state.h"
+#include "daemon/web.h"
 
 static void
 on_finding(void *arg, enum conf_severity severity, const char *line)
@@ -31,7 +33,9 @@ reload_read(struct daemon *d)
 	struct conf *conf;
 
 	privs_wake_reader();
+	privs_use_reserve(true);
 	conf = conf_read(d->path, &d->args->over, &report);
+	privs_use_reserve(false);
 	privs_sleep_reader();
 	return conf;
 }
@@ -85,19 +89,21 @@ static struct conf *
 prepare(struct daemon *d, struct listen_plan *plan)
 {
 	struct conf *conf = reload_read(d);
-	int err;
+	int err = -ENOMEM;
 
 	if (!conf)
 		return NULL;
 	if (policies_learn(d->policies, conf)) {
 		log_error("out of memory for the counters of policies");
-		err = -ENOMEM;
+	} else if (!web_prepare(d->web, conf)) {
+		err = -EADDRNOTAVAIL;
 	} else {
 		err = listen_open(
 		    plan, conf, d->conf, &d->passed, d->shared.n_workers);
+		if (!err)
+			return conf;
+		web_abort(d->web);
 	}
-	if (!err)
-		return conf;
 	supervise_refused(&d->supervise, strerror(-err));
 	conf_unref(conf);
 	return NULL;
@@ -113,20 +119,24 @@ reload_begin(struct daemon *d)
 	conf = prepare(d, &plan);
 	if (!conf) {
 		d->reloads_refused++;
+		d->last_refused = true;
 		log_error("reload refused: everything stays as it was");
 		if (!d->n_adopting)
 			supervise_ready(&d->supervise);
 		return false;
 	}
 	warn_fixed(d->conf, conf);
+	process_allow_windows(conf, &plan);
 	inherit_warn(&d->passed, conf);
 	d->reloading = true;
 	reload_hand_out(d, conf, &plan);
 	listen_plan_clear(&plan);
+	web_commit(d->web);
 	reload_set_log(conf);
 	conf_unref(d->conf);
 	d->conf = conf;
-	d->loaded_at = time(NULL);
+	d->loaded_at = clock_wall_s();
+	d->last_refused = false;
 	return true;
 }
 

@@ -22,6 +22,8 @@ struct event_base;
 struct localaddr_watch;
 struct mailbox;
 struct policies;
+struct sampler;
+struct web;
 
 enum state_signal { ON_HUP, ON_TERM, ON_INT, ON_USR1, SIGNALS };
 
@@ -43,9 +45,12 @@ struct daemon {
 	struct control_socket socket;
 	struct policies *policies;
 	struct console *console; /* NULL: no control socket */
-	int64_t started_ms;	 /* clock_ms */
-	int64_t loaded_at;	 /* when conf came: seconds since 1970 */
+	struct sampler *sampler;
+	struct web *web;
+	int64_t started_ms; /* clock_ms */
+	int64_t loaded_at;  /* when conf came: seconds since 1970 */
 	uint64_t reloads_good, reloads_refused;
+	bool last_refused; /* the last reload */
 	size_t n_adopting; /* workers that have yet to take a conf over */
 	size_t n_drained;  /* those without a flow, in the drain */
 	bool reloading;	   /* and not all workers have taken it over */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "flow/flow_log.h"
+#include "flow/flow_view.h"
 
 /* Flushing: how often to look, and how long without progress to wait. */
 #define FLUSH_CHECK_MS 10
@@ -61,6 +62,7 @@ next_deadline(const struct flow *flow)
 		nearer(&d, 0, flow->redial_ms, ENDING_COUNT);
 		return d;
 	}
+	nearer(&d, 0, flow->trial_ms, ENDING_COUNT);
 	nearer(&d, 0, flow->latency.look_ms, ENDING_COUNT);
 	nearer(&d, active, flow->idle_ms, ENDING_IDLE);
 	if (flow->state == FLOW_HALF_CLOSED)
@@ -134,11 +136,16 @@ on_flush_timer(struct flow *flow)
 		arm_in(flow, FLUSH_CHECK_MS);
 }
 
-/* Looks at the delay inside FLOW, and says when next. */
+/* What FLOW does now and then: look how a trial fares, and at its delay. */
 static void
-look(struct flow *flow)
+take_turn(struct flow *flow)
 {
-	latency_look(&flow->latency, &flow->relay);
+	int64_t now = clock_ms();
+
+	if (flow->trial_ms && flow->trial_ms <= now)
+		flow_judge(flow);
+	if (flow->latency.look_ms && flow->latency.look_ms <= now)
+		latency_look(&flow->latency, &flow->relay);
 	flow_arm(flow);
 }
 
@@ -169,7 +176,7 @@ flow_on_timer(evutil_socket_t fd, short what, void *arg)
 	else if (flow->state == FLOW_DIALLING)
 		flow_redial(flow);
 	else
-		look(flow);
+		take_turn(flow);
 }
 
 static void
@@ -227,6 +234,28 @@ leave_all(struct flow_set *set, struct flow *flow)
 	TAILQ_REMOVE(&set->all, flow, all);
 }
 
+/* The line of the log, and the counters: before a peer can see the end. */
+static void
+account(struct flow *flow, enum ending ending)
+{
+	struct flow_set *set = flow->set;
+	enum conf_flow_log format = (enum conf_flow_log)set->conf->log.flows;
+	bool told = format != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO);
+	struct flow_view last;
+
+	flow_view_end(&last, flow, told);
+	if (told)
+		flow_log_end(&last, format, ending);
+	if (!flow->policy_stats)
+		flow_take_policy(flow, &set->conf->fallback);
+	policy_stats_end(flow, &last, ending);
+	flow_learn(flow);
+	stats_add(&set->stats.flows_ended, 1);
+	stats_add(&set->stats.endings[ending], 1);
+	stats_add(&set->stats.bytes_up, last.bytes[RELAY_UP]);
+	stats_add(&set->stats.bytes_down, last.bytes[RELAY_DOWN]);
+}
+
 void
 flow_close(struct flow *flow, enum ending ending)
 {
@@ -236,17 +265,7 @@ flow_close(struct flow *flow, enum ending ending)
 
 	flow_enter(flow, FLOW_CLOSED);
 	leave_all(set, flow);
-	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
-		flow_log_end(
-		    flow, (enum conf_flow_log)set->conf->log.flows, ending);
-	/* Counted before a peer can see it. */
-	if (!flow->policy_stats)
-		flow_take_policy(flow, &set->conf->fallback);
-	policy_stats_end(flow, ending);
-	stats_add(&set->stats.flows_ended, 1);
-	stats_add(&set->stats.endings[ending], 1);
-	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
-	stats_add(&set->stats.bytes_down, relay->lanes[RELAY_DOWN].bytes);
+	account(flow, ending);
 	event_del(&flow->timer);
 	relay_stop(relay);
 	close_leg(&relay->legs[RELAY_CLIENT], reset);

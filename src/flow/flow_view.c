@@ -66,13 +66,15 @@ look_at_leg(
 		return;
 	sock_congestion(leg->fd, view->cc);
 	sock_info(leg->fd, &view->info);
-	view->unread = (uint32_t)sock_unread(leg->fd);
+	/* A leg that was read dry holds nothing, and need not be asked. */
+	if (leg->readable)
+		view->unread = (uint32_t)sock_unread(leg->fd);
 	view->queued = relay_held(in);
 	view->limit = limit_of(view);
 }
 
-static void
-take_pace(struct flow *flow, int64_t now)
+void
+flow_take_pace(struct flow *flow, int64_t now)
 {
 	struct flow_pace *pace = &flow->pace;
 	int64_t ms = now - (pace->at_ms ? pace->at_ms : flow->opened_ms);
@@ -89,32 +91,60 @@ take_pace(struct flow *flow, int64_t now)
 	pace->at_ms = now;
 }
 
-static void
-look_at(struct flow_view *view, struct flow *flow, int64_t now)
+/* What is to be had without a call to the kernel. */
+static struct flow_view
+plain_view(const struct flow *flow, int64_t now)
 {
 	const struct relay *relay = &flow->relay;
-	int64_t active = relay->active_ms;
 
-	take_pace(flow, now);
-	*view = (struct flow_view){
+	return (struct flow_view){
 		.policy = flow->policy,
 		.id = flow->id,
 		.src = flow->src,
 		.dst = flow->dst,
+		.bytes = {
+			relay->lanes[RELAY_UP].bytes,
+			relay->lanes[RELAY_DOWN].bytes,
+		},
 		.age_ms = now - flow->opened_ms,
-		.idle_ms = now - (active ? active : flow->opened_ms),
 		.connect_ms = flow->connected_ms
 		    ? flow->connected_ms - flow->opened_ms
 		    : 0,
 		.state = flow->state,
 		.engine = relay->engine ? relay->engine->name : "-",
 	};
+}
+
+void
+flow_look_at(struct flow_view *view, struct flow *flow, int64_t now)
+{
+	const struct relay *relay = &flow->relay;
+	int64_t active = relay->active_ms;
+
+	flow_take_pace(flow, now);
+	*view = plain_view(flow, now);
+	view->idle_ms = now - (active ? active : flow->opened_ms);
 	if (view->idle_ms < 0) /* active_ms is of the coarse clock */
 		view->idle_ms = 0;
 	for (int i = 0; i < 2; i++) {
-		view->bytes[i] = relay->lanes[i].bytes;
 		view->rates[i] = flow->pace.rates[i];
 		look_at_leg(&view->legs[i], &relay->legs[i], &relay->lanes[!i]);
+	}
+}
+
+void
+flow_view_end(struct flow_view *view, const struct flow *flow, bool told)
+{
+	*view = plain_view(flow, clock_ms());
+	for (int i = 0; i < 2; i++) {
+		struct flow_view_leg *leg = &view->legs[i];
+		int fd = flow->relay.legs[i].fd;
+
+		leg->there = fd >= 0;
+		if (leg->there && (told || flow->connected_ms))
+			sock_info(fd, &leg->info);
+		if (leg->there && told)
+			sock_congestion(fd, leg->cc);
 	}
 }
 
@@ -135,6 +165,22 @@ begin(struct flow_set *set, struct flow_cursor *cursor)
 	LIST_INSERT_HEAD(&set->cursors, cursor, entry);
 }
 
+struct flow *
+flow_look_next(struct flow_set *set, struct flow_cursor *cursor)
+{
+	struct flow *flow;
+
+	if (!cursor->begun)
+		begin(set, cursor);
+	flow = cursor->next;
+	if (flow && flow->id < cursor->end) {
+		cursor->next = TAILQ_NEXT(flow, all);
+		return flow;
+	}
+	flow_look_leave(cursor);
+	return NULL;
+}
+
 size_t
 flow_look(struct flow_set *set, struct flow_cursor *cursor,
     const struct flow_filter *filter, struct flow_view *views, size_t most)
@@ -142,18 +188,13 @@ flow_look(struct flow_set *set, struct flow_cursor *cursor,
 	int64_t now = clock_ms();
 	size_t n = 0;
 
-	if (!cursor->begun)
-		begin(set, cursor);
 	for (size_t i = 0; n < most && i < SCAN; i++) {
-		struct flow *flow = cursor->next;
+		struct flow *flow = flow_look_next(set, cursor);
 
-		if (!flow || flow->id >= cursor->end) {
-			flow_look_leave(cursor);
+		if (!flow)
 			break;
-		}
-		cursor->next = TAILQ_NEXT(flow, all);
 		if (passes(flow, filter))
-			look_at(&views[n++], flow, now);
+			flow_look_at(&views[n++], flow, now);
 	}
 	return n;
 }

@@ -1,7 +1,7 @@
 /*
- * flow_view: what one live flow is like now, in plain values that may leave
- * its thread, and a walk over a set's flows that can be left and taken up
- * again while flows come and go. On the set's thread; main owns what is
+ * flow_view: what one flow is like now, in plain values that may leave its
+ * thread, and a walk over a set's flows that can be left and taken up again
+ * while flows come and go. On the set's thread; the caller owns what is
  * filled in.
  */
 #ifndef UNATATP_FLOW_FLOW_VIEW_H
@@ -51,6 +51,14 @@ struct flow_filter {
 };
 
 /*
+ * Sums up a FLOW that ends, while its legs stand: its plain values and what
+ * TCP_INFO says of the legs. Each call to the kernel counts here, so for the
+ * counters alone (not TOLD, no line is written) no more are made than those
+ * need. What nobody asks of a flow that has ended stays zero.
+ */
+void flow_view_end(struct flow_view *view, const struct flow *flow, bool told);
+
+/*
  * Fills in at most MOST views of the flows that pass FILTER, where CURSOR
  * stands, and moves it on; how many. Each flow is seen once at most, in the
  * order in which they began, and no later one than the first call knew of.
@@ -58,6 +66,18 @@ struct flow_filter {
  */
 size_t flow_look(struct flow_set *set, struct flow_cursor *cursor,
     const struct flow_filter *filter, struct flow_view *views, size_t most);
+
+/*
+ * The next flow of the walk, for whoever looks by other eyes; NULL at the
+ * end, which is `done' then.
+ */
+struct flow *flow_look_next(struct flow_set *set, struct flow_cursor *cursor);
+
+/* What FLOW, of the caller's thread, is like now. */
+void flow_look_at(struct flow_view *view, struct flow *flow, int64_t now_ms);
+
+/* Counts what FLOW has moved since the last time; for its rates. */
+void flow_take_pace(struct flow *flow, int64_t now_ms);
 
 /* Ends the walk early. */
 void flow_look_leave(struct flow_cursor *cursor);

@@ -1,8 +1,7 @@
 #include "flow/policy_stats.h"
 
-#include "base/clock.h"
-#include "base/sock.h"
 #include "flow/flow.h"
+#include "flow/flow_view.h"
 
 static uint64_t
 get(const stats_counter *counter)
@@ -40,39 +39,49 @@ policy_stats_connect(struct flow *flow)
 	    (uint64_t)(flow->connected_ms - flow->opened_ms));
 }
 
-/* What the kernel says of a leg that is about to close. */
+void
+policy_stats_leg(struct flow *flow, int side, const struct sock_info *info)
+{
+	struct policy_stats *stats = flow->policy_stats;
+	struct flow_mark *mark = &flow->marks[side];
+	bool client = side == RELAY_CLIENT;
+
+	if (!info->rto_us) /* the kernel did not say */
+		return;
+	stats_add(client ? &stats->client_segments : &stats->server_segments,
+	    info->segments - mark->segments);
+	stats_add(client ? &stats->client_retrans : &stats->server_retrans,
+	    info->retransmits - mark->retransmits);
+	mark->segments = info->segments;
+	mark->retransmits = info->retransmits;
+}
+
+/* What the kernel has said of a leg that is about to close. */
 static void
-end_leg(const struct leg *leg, stats_counter *segments, stats_counter *retrans,
+end_leg(struct flow *flow, int side, const struct sock_info *info,
     struct histogram *rtt_us, struct histogram *retrans_ppm)
 {
-	struct sock_info info;
-
-	sock_info(leg->fd, &info);
-	stats_add(segments, info.segments);
-	stats_add(retrans, info.retransmits);
-	if (info.rtt_us)
-		histogram_add(rtt_us, info.rtt_us);
-	if (info.segments)
+	policy_stats_leg(flow, side, info);
+	if (info->rtt_us)
+		histogram_add(rtt_us, info->rtt_us);
+	if (info->segments)
 		histogram_add(retrans_ppm,
-		    UINT64_C(1000000) * info.retransmits / info.segments);
+		    UINT64_C(1000000) * info->retransmits / info->segments);
 }
 
 void
-policy_stats_end(struct flow *flow, enum ending ending)
+policy_stats_end(
+    struct flow *flow, const struct flow_view *last, enum ending ending)
 {
 	struct policy_stats *stats = flow->policy_stats;
-	const struct leg *legs = flow->relay.legs;
 
 	stats_add(&stats->flows_ended, 1);
 	stats_add(&stats->endings[ending], 1);
 	if (!flow->connected_ms)
 		return;
-	histogram_add(
-	    &stats->duration_ms, (uint64_t)(clock_ms() - flow->opened_ms));
-	end_leg(&legs[RELAY_CLIENT], &stats->client_segments,
-	    &stats->client_retrans, &stats->client_rtt_us,
-	    &stats->client_retrans_ppm);
-	end_leg(&legs[RELAY_SERVER], &stats->server_segments,
-	    &stats->server_retrans, &stats->server_rtt_us,
-	    &stats->server_retrans_ppm);
+	histogram_add(&stats->duration_ms, (uint64_t)last->age_ms);
+	end_leg(flow, RELAY_CLIENT, &last->legs[RELAY_CLIENT].info,
+	    &stats->client_rtt_us, &stats->client_retrans_ppm);
+	end_leg(flow, RELAY_SERVER, &last->legs[RELAY_SERVER].info,
+	    &stats->server_rtt_us, &stats->server_retrans_ppm);
 }

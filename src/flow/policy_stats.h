@@ -10,16 +10,16 @@
 #include "flow/histogram.h"
 #include "flow/stats.h"
 
-/* Bytes as they go, the rest when it happens or at a flow's end. */
-#define POLICY_COUNTERS(X)                                                \
-	X(flows_opened)                                                   \
-	X(flows_ended)                                                    \
-	X(bytes_up)                                                       \
-	X(bytes_down)                                                     \
-	X(congestion_refused)                                             \
-	X(client_segments) /* with data, sent in flows that have ended */ \
-	X(client_retrans)                                                 \
-	X(server_segments)                                                \
+/* Bytes as they go, segments when somebody looks, the rest at once. */
+#define POLICY_COUNTERS(X)                                  \
+	X(flows_opened)                                     \
+	X(flows_ended)                                      \
+	X(bytes_up)                                         \
+	X(bytes_down)                                       \
+	X(congestion_refused)                               \
+	X(client_segments) /* with data; retrans of them */ \
+	X(client_retrans)                                   \
+	X(server_segments)                                  \
 	X(server_retrans)
 
 /* Of flows that were connected: one value each, all but the first at its end */
@@ -46,10 +46,18 @@ void policy_stats_sum(
     struct policy_stats *sum, const struct policy_stats *from);
 
 struct flow;
+struct flow_view;
+struct sock_info;
 
-/* FLOW is of its policy from now on; it has connected; it ends. */
+/*
+ * FLOW is of its policy from now on; it has connected; INFO is what the
+ * leg at SIDE has sent so far; it ends as LAST.
+ */
 void policy_stats_open(struct flow *flow);
 void policy_stats_connect(struct flow *flow);
-void policy_stats_end(struct flow *flow, enum ending ending);
+void policy_stats_leg(
+    struct flow *flow, int side, const struct sock_info *info);
+void policy_stats_end(
+    struct flow *flow, const struct flow_view *last, enum ending ending);
 
 #endif

@@ -63,12 +63,22 @@ report(struct relay *relay, enum relay_outcome outcome)
 /* --- what the sockets say ------------------------------------------ */
 
 static void
+note_room(struct leg *leg)
+{
+	leg->writable = true;
+	if (!leg->full_since_ms)
+		return;
+	leg->full_ms += clock_coarse_ms() - leg->full_since_ms;
+	leg->full_since_ms = 0;
+}
+
+static void
 note(struct leg *leg, uint32_t events)
 {
 	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		leg->readable = true;
 	if (events & EPOLLOUT)
-		leg->writable = true;
+		note_room(leg);
 	if (events & EPOLLRDHUP)
 		leg->hung_up = true;
 	if (events & (EPOLLERR | EPOLLHUP))
@@ -153,6 +163,23 @@ relay_relieve(struct relay *relay, struct lane *lane, uint32_t bytes)
 	lane->most = (uint32_t)relay_held(lane) + bytes;
 	lane->paused = false;
 	relay_again(relay, lane);
+}
+
+void
+relay_leg_full(struct leg *leg)
+{
+	leg->writable = false;
+	if (!leg->full_since_ms)
+		leg->full_since_ms = clock_coarse_ms();
+}
+
+uint64_t
+relay_full_ms(const struct leg *leg)
+{
+	int64_t since = leg->full_since_ms;
+
+	return (
+	    uint64_t)(leg->full_ms + (since ? clock_coarse_ms() - since : 0));
 }
 
 /* --- the lanes ----------------------------------------------------- */

@@ -32,6 +32,8 @@ struct leg {
 	bool error;   /* EPOLLERR or EPOLLHUP: trust no short read */
 	bool urgent;  /* EPOLLPRI: reads stop short of the mark */
 	bool failed;  /* reset or timed out: only reading is left */
+	/* How long it took no more: clock_coarse_ms; 0: it does. */
+	int64_t full_since_ms, full_ms;
 };
 
 /* Bytes from legs[i] to legs[!i], where i is the lane's own number. */
@@ -128,6 +130,9 @@ bool relay_flushed(const struct relay *relay);
  */
 uint64_t relay_flush_progress(const struct relay *relay);
 
+/* How long LEG has taken no more of what there was to send. */
+uint64_t relay_full_ms(const struct leg *leg);
+
 /* --- for the engines ---------------------------------------------- */
 
 static inline enum relay_side
@@ -190,6 +195,9 @@ bool relay_read_failed(struct relay *relay, struct lane *lane, int err);
 
 /* A write to LANE's receiver failed; what LANE holds is dropped. */
 bool relay_write_failed(struct relay *relay, struct lane *lane, int err);
+
+/* LEG takes no more until epoll says so. */
+void relay_leg_full(struct leg *leg);
 
 /* LANE has used up its turn: others first, then its pump again. */
 void relay_again(struct relay *relay, struct lane *lane);

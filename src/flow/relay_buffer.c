@@ -52,8 +52,8 @@ flush(struct relay *relay, struct lane *lane)
 		return STEP_ON; /* there may be room to read */
 	n = evbuffer_write(lane->queue, to->fd);
 	if (n < 0 && would_block()) {
-		to->writable = false;
-		return STEP_ON;
+		relay_leg_full(to);
+		return STEP_ON; /* there may be room to read */
 	}
 	if (n < 0)
 		return step_unless(relay_write_failed(relay, lane, -errno));
@@ -102,7 +102,7 @@ deliver(struct relay *relay, struct lane *lane, const char *data, size_t n,
 	}
 	if ((size_t)sent == n)
 		return STEP_ON;
-	to->writable = false;
+	relay_leg_full(to);
 	return enqueue(relay, lane, data + sent, n - (size_t)sent);
 }
 

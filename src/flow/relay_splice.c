@@ -139,7 +139,7 @@ empty(struct relay *relay, struct lane *lane)
 	ssize_t n = splice(p->out, NULL, to->fd, NULL, p->held, FLAGS);
 
 	if (n < 0 && errno == EAGAIN) {
-		to->writable = false;
+		relay_leg_full(to);
 		return STEP_WAIT;
 	}
 	if (n < 0 && (errno == EINVAL || errno == ENOSYS))

@@ -57,14 +57,10 @@ class Arm:
 
 
 class Proxy(Arm):
-    """
-    A proxy behind TPROXY. INITCWND: what the gateway's route to the client
-    says; 0 leaves it to the kernel.
-    """
+    """A proxy behind TPROXY."""
 
-    def __init__(self, name, title, program, argv, initcwnd=0):
+    def __init__(self, name, title, program, argv):
         super().__init__(name, title, "tproxy.nft")
-        self.initcwnd = initcwnd
         self.program, self.argv = program, argv
         self.proxy = True
 
@@ -83,9 +79,6 @@ class Proxy(Arm):
             rule add fwmark 0x100 lookup 100
             route add local default dev lo table 100
         """)
-        if self.initcwnd:
-            lab.gateway.ip("route change %s dev lan initcwnd %d\n" %
-                           (lab.CLIENTS, self.initcwnd))
         child = lab.spawn(lab.gateway, [
             shutil.which("prlimit"), "--nofile=%d" % DESCRIPTORS,
             shutil.which(self.program)] + self.argv)
@@ -165,9 +158,9 @@ def makers(haproxy, unatatp):
         return Proxy(name, title, haproxy,
                      ["-db", "-q", "-f", tree(name + ".cfg")])
 
-    def una(name, title, file=None, initcwnd=0):
+    def una(name, title, file=None):
         return Proxy(name, title, unatatp, [
-            "run", "-c", tree((file or name) + ".conf")], initcwnd)
+            "run", "-c", tree((file or name) + ".conf")])
     return hap, una
 
 
@@ -178,8 +171,12 @@ def link_arms(haproxy, unatatp):
         Arm("direct", "plain forwarding"),
         una("cubic", "unatatp, cubic", "unatatp"),
         una("bbr", "unatatp, BBR on the client leg", "unatatp-bbr"),
-        una("bbr-iw30", "the same, initcwnd 30", "unatatp-bbr", 30),
+        una("cubic-iw30", "unatatp, cubic, initial window 30",
+            "unatatp-iw30"),
+        una("bbr-iw30", "unatatp, BBR, initial window 30",
+            "unatatp-bbr-iw30"),
         hap("haproxy", "HAProxy"),
+        una("auto", "unatatp, chosen by what flows achieve", "unatatp-auto"),
     ]
 
 

@@ -23,9 +23,12 @@ EXTRA_DIST += \
 	tests/bench/arms/nat.nft \
 	tests/bench/arms/tproxy.nft \
 	tests/bench/arms/unatatp-50ms.conf \
+	tests/bench/arms/unatatp-auto.conf \
+	tests/bench/arms/unatatp-bbr-iw30.conf \
 	tests/bench/arms/unatatp-bbr.conf \
 	tests/bench/arms/unatatp-bbr-50ms.conf \
 	tests/bench/arms/unatatp-copy.conf \
+	tests/bench/arms/unatatp-iw30.conf \
 	tests/bench/arms/unatatp-splice.conf \
 	tests/bench/arms/unatatp.conf \
 	tests/bench/results/bench.svg \
@@ -42,7 +45,8 @@ EXTRA_DIST += \
 	tests/bench/link_report.py \
 	tests/bench/plot.py \
 	tests/bench/profile_aid.py \
-	tests/bench/report.py
+	tests/bench/report.py \
+	tests/bench/watch
 
 BENCH = $(srcdir)/tests/bench/bench --build $(builddir) $(BENCH_FLAGS)
 
@@ -59,5 +63,9 @@ bench-quick: unatatp $(EXTRA_PROGRAMS)
 bench-link: unatatp tests/lab/linkemu
 	$(srcdir)/tests/bench/link --build $(builddir) $(LINK_FLAGS)
 
-.PHONY: bench bench-link bench-quick
+# What it costs to be watched: two minutes, BENCH_FLAGS likewise.
+bench-watch: unatatp $(EXTRA_PROGRAMS)
+	$(srcdir)/tests/bench/watch --build $(builddir) $(BENCH_FLAGS)
+
+.PHONY: bench bench-link bench-quick bench-watch
 CLEANFILES += $(EXTRA_PROGRAMS)

@@ -36,7 +36,6 @@ from link import Link, number, settings as link_settings	# noqa: E402
 tests_lab = _tests_lab()
 allowed_congestion = tests_lab.allowed_congestion
 
-CLIENTS = "10.75.1.0/24"
 CLIENT = "10.75.1.2"
 GATEWAY_LAN = "10.75.1.1"
 GATEWAY_WAN = "10.75.2.1"
@@ -61,8 +60,6 @@ class Lab:
     contrib/sysctl.d gives a gateway. SERVER_LINK: of one between gateway and
     server.
     """
-
-    CLIENTS = CLIENTS
 
     def __init__(self, link=None, emulator=None, server_link=None):
         self.client = tests_lab.Namespace()

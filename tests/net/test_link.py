@@ -190,21 +190,34 @@ def test_a_lab_with_a_link():
         lab.close()
 
 
-@pytest.fixture(scope="module")
-def goodput(tmp_path_factory):
-    """What the quick form of the bench finds: {figure: {arm: Mbit/s}}."""
-    out = tmp_path_factory.mktemp("bench")
+def run_bench(out, *more):
+    """The quick form of the bench, whose results go to OUT."""
     unatatp = os.path.abspath(os.environ["UNATATP"])
-    subprocess.run(
+    return subprocess.run(
         [sys.executable, BENCH, "--quick", "--arms", "direct,bbr",
          "--build", os.path.dirname(unatatp), "--unatatp", unatatp,
-         "--out", str(out)], check=True, timeout=100)
+         "--out", str(out), *more], timeout=100, check=False,
+        stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The folder with the results of the quick form."""
+    out = tmp_path_factory.mktemp("bench")
+    done = run_bench(out)
+    assert done.returncode == 0, done.stderr
+    assert (out / "link.svg").read_text().startswith("<svg")
+    return out
+
+
+@pytest.fixture
+def goodput(results):
+    """What it found: {figure: {arm: Mbit/s}}."""
     found = {}
     # Invalid runs count here: an ordering stands a busy machine.
-    for row in json.loads((out / "link.json").read_text())["runs"]:
+    for row in json.loads((results / "link.json").read_text())["runs"]:
         found.setdefault(row["figure"], {})[row["arm"]] = \
             row["metrics"]["mbit_s"]
-    assert (out / "link.svg").read_text().startswith("<svg")
     return found
 
 
@@ -219,3 +232,22 @@ def test_a_split_costs_little_on_a_good_link(goodput):
     """Without loss both carry about the same."""
     point = goodput["download-50M-50ms-0%"]
     assert 0.6 <= point["bbr"] / point["direct"] <= 1.7, point
+
+
+def test_the_bench_goes_on_where_it_ended(results, tmp_path):
+    """What was measured is kept; what was measured otherwise is not mixed."""
+    found = json.loads((results / "link.json").read_text())
+    for row in found["runs"]:
+        row["link"]["valid"] = True
+    last = found["runs"].pop()
+    (tmp_path / "link.json").write_text(json.dumps(found))
+    done = run_bench(tmp_path, "--minutes", "0")
+    assert "1 runs are left for the next time" in done.stderr
+    assert run_bench(tmp_path).returncode == 0
+    now = json.loads((tmp_path / "link.json").read_text())["runs"]
+    assert now[:-1] == found["runs"]
+    assert (now[-1]["figure"], now[-1]["arm"]) == (last["figure"],
+                                                   last["arm"])
+    done = run_bench(tmp_path, "--jitter", "5ms")
+    assert done.returncode == 1
+    assert "was measured in another way: name another --out" in done.stderr

@@ -1,89 +1,17 @@
 """unatatp top: one frame, and a person at a terminal."""
 
-import contextlib
-import fcntl
-import os
-import pty
-import select
+import re
 import signal
-import struct
-import subprocess
-import termios
 import time
 
-import pyte
 import pytest
 
-from daemon import binary, run
+from daemon import run
 from lab import eventually
 from peers import fill
+from terminal import Screen
 
 POLICIES = [{"name": "office-vpn", "client": {"congestion": "reno"}}]
-
-
-class Screen:
-    """A terminal with `unatatp top` on it."""
-
-    def __init__(self, ns, *args, columns=130, lines=30):
-        self.terminal = pyte.Screen(columns, lines)
-        self.stream = pyte.ByteStream(self.terminal)
-        self.fd, theirs = pty.openpty()
-        self._set_size(columns, lines)
-        with ns:
-            # pylint: disable=consider-using-with
-            self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", binary(), "top"] +
-                list(args), stdin=theirs, stdout=theirs,
-                stderr=subprocess.PIPE, env=dict(os.environ, TERM="xterm"),
-                start_new_session=True)
-        os.close(theirs)
-
-    def _set_size(self, columns, lines):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ,
-                    struct.pack("HHHH", lines, columns, 0, 0))
-
-    def resize(self, columns, lines):
-        """Another size of the window."""
-        self.terminal.resize(lines, columns)
-        self._set_size(columns, lines)
-        self.process.send_signal(signal.SIGWINCH)
-
-    def lines(self):
-        """What it shows now."""
-        while select.select([self.fd], [], [], 0.02)[0]:
-            try:
-                self.stream.feed(os.read(self.fd, 65536))
-            except OSError:
-                break
-        return [line.rstrip() for line in self.terminal.display]
-
-    def shows(self, *words):
-        """Waits until a line has all of WORDS, and returns it."""
-        def look():
-            assert self.process.poll() is None, self.process.returncode
-            return next((line for line in self.lines()
-                         if all(word in line for word in words)), None)
-        try:
-            return eventually(look, 10, "%s on the screen" % (words,))
-        except AssertionError:
-            print("\n".join(self.terminal.display))
-            raise
-
-    def hides(self, word):
-        """Waits until no line has WORD."""
-        eventually(lambda: not any(word in line for line in self.lines()),
-                   10, "no %s on the screen" % word)
-
-    def press(self, keys):
-        """Types."""
-        os.write(self.fd, keys.encode())
-
-    def close(self):
-        """Whatever happened: it is gone."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        self.process.communicate()
-        os.close(self.fd)
 
 
 @pytest.fixture
@@ -215,6 +143,41 @@ def test_resize(unatatp_once, peers, top, size):
     screen.resize(130, 30)
     screen.shows(name_of(client), "office-vpn")
     assert screen.process.poll() is None
+
+
+def test_eighty_columns(unatatp_once, peers, top, family):
+    """On 80 columns every column is whole, and addresses tell hosts apart."""
+    daemon = unatatp_once(policies=POLICIES)
+    client, server = peers.flow(family)
+    exchange_some(client, server)
+    screen = top(daemon, columns=80, lines=24)
+    screen.shows("BIT/s", "client:", "server:", "SLOW")
+    name = name_of(client)
+    screen.shows(name[-10:] if family == 6 else name[:10], "reno", "cubic")
+
+
+def test_very_wide(unatatp_once, top):
+    """The clock stands at the right of a very wide screen."""
+    screen = top(unatatp_once(), columns=300, lines=24)
+    screen.shows("unatatp 0")
+    eventually(lambda: re.search(r"\d\d:\d\d:\d\d$", screen.lines()[0]))
+    assert len(screen.lines()[0]) == 300
+
+
+def test_scroll_ends_with_the_filter(unatatp_once, peers, top):
+    """However far down: the last flow that the filter lets through stays."""
+    daemon = unatatp_once(policies=POLICIES)
+    listener = peers.listen()
+    clients = [peers.flow(listener=listener)[0] for _ in range(60)]
+    screen = top(daemon)
+    screen.shows("CLIENT")
+    one = name_of(clients[7])
+    screen.press("/" + one + "\n")
+    screen.shows("filter: " + one)
+    screen.press("\x1b[6~" * 3)
+    screen.press("ppp")	# all keys before it were taken
+    screen.shows("paused")
+    assert sum(line.startswith(one) for line in screen.lines()) == 1
 
 
 def test_daemon_goes_and_comes(unatatp_once, top):

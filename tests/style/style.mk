@@ -6,6 +6,7 @@ style_tests = \
 	tests/style/guide \
 	tests/style/layers \
 	tests/style/manual \
+	tests/style/metrics \
 	tests/style/options \
 	tests/style/quickstart \
 	tests/style/readme \

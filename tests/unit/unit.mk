@@ -2,6 +2,7 @@
 if HAVE_CMOCKA
 unit_tests = \
 	tests/unit/test_addr \
+	tests/unit/test_chooser \
 	tests/unit/test_conf \
 	tests/unit/test_histogram \
 	tests/unit/test_latency \
@@ -26,6 +27,8 @@ unit_helpers = tests/unit/unit.c tests/unit/unit.h
 
 tests_unit_test_addr_SOURCES = tests/unit/test_addr.c $(unit_helpers)
 tests_unit_test_addr_LDADD = $(unit_libs)
+tests_unit_test_chooser_SOURCES = tests/unit/test_chooser.c
+tests_unit_test_chooser_LDADD = $(unit_libs)
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c $(unit_helpers)
 tests_unit_test_conf_LDADD = $(unit_libs)
 tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
