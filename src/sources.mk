@@ -11,6 +11,7 @@ libunatatp_a_SOURCES = \
 	src/base/poller.c src/base/poller.h \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
+	src/base/sock_buffer.c \
 	src/base/sock_diag.c \
 	src/base/sock_options.c \
 	src/base/sock_unix.c src/base/sock_unix.h \
@@ -79,6 +80,7 @@ libunatatp_a_SOURCES = \
 	src/flow/flow_open.c \
 	src/flow/flow_view.c src/flow/flow_view.h \
 	src/flow/histogram.c src/flow/histogram.h \
+	src/flow/latency.c src/flow/latency.h \
 	src/flow/listener.c src/flow/listener.h \
 	src/flow/pipe_pool.c src/flow/pipe_pool.h \
 	src/flow/policy_stats.c src/flow/policy_stats.h \

@@ -63,6 +63,7 @@ struct policy {
 	int64_t mark;
 	int64_t buffer;	      /* bytes a lane may hold */
 	int64_t splice_after; /* bytes; 0: never */
+	int64_t latency;      /* ms of delay added inside a flow; 0: any */
 	struct sock_options client, server;
 	int64_t congestion_missing; /* enum conf_missing */
 	struct {

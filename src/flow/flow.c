@@ -36,7 +36,7 @@ flow_enter(struct flow *flow, enum flow_state state)
 	TAILQ_INSERT_TAIL(&lists[state], flow, entry);
 }
 
-/* A deadline, and the ending it brings; ENDING_COUNT: a redial or trial. */
+/* A deadline, and the ending that it brings; ENDING_COUNT: none, a turn. */
 struct deadline {
 	int64_t at;
 	enum ending ending;
@@ -63,6 +63,7 @@ next_deadline(const struct flow *flow)
 		return d;
 	}
 	nearer(&d, 0, flow->trial_ms, ENDING_COUNT);
+	nearer(&d, 0, flow->latency.look_ms, ENDING_COUNT);
 	nearer(&d, active, flow->idle_ms, ENDING_IDLE);
 	if (flow->state == FLOW_HALF_CLOSED)
 		nearer(&d, active, flow->half_close_ms, ENDING_HALF_CLOSE);
@@ -135,6 +136,29 @@ on_flush_timer(struct flow *flow)
 		arm_in(flow, FLUSH_CHECK_MS);
 }
 
+/* What FLOW does now and then: look how a trial fares, and at its delay. */
+static void
+take_turn(struct flow *flow)
+{
+	int64_t now = clock_ms();
+
+	if (flow->trial_ms && flow->trial_ms <= now)
+		flow_judge(flow);
+	if (flow->latency.look_ms && flow->latency.look_ms <= now)
+		latency_look(&flow->latency, &flow->relay);
+	flow_arm(flow);
+}
+
+/* Bytes move again in a flow that had come to rest. */
+static void
+wake(struct flow *flow)
+{
+	if (flow->state == FLOW_FLUSHING)
+		return;
+	latency_wake(&flow->latency);
+	flow_arm(flow);
+}
+
 void
 flow_on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -152,7 +176,7 @@ flow_on_timer(evutil_socket_t fd, short what, void *arg)
 	else if (flow->state == FLOW_DIALLING)
 		flow_redial(flow);
 	else
-		flow_judge(flow);
+		take_turn(flow);
 }
 
 static void
@@ -179,6 +203,9 @@ on_outcome(struct relay *relay, enum relay_outcome outcome)
 		break;
 	case RELAY_FAILED:
 		flow_close(flow, failure_ending(relay));
+		break;
+	case RELAY_WOKEN:
+		wake(flow);
 		break;
 	}
 }

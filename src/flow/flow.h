@@ -15,6 +15,7 @@
 #include "conf/conf.h"
 #include "flow/choosers.h"
 #include "flow/ending.h"
+#include "flow/latency.h"
 #include "flow/listener.h"
 #include "flow/pipe_pool.h"
 #include "flow/policy_stats.h"
@@ -71,6 +72,7 @@ struct flow {
 	int64_t flushed_ms;
 	enum flow_state state;
 	struct flow_pace pace;
+	struct latency latency;
 	/* By "auto", for the leg of that side; name NULL: by the policy. */
 	struct choosers_choice choices[2];
 	int64_t trial_ms; /* clock_ms: look how one is doing; 0: no need */

@@ -171,7 +171,6 @@ flow_judge(struct flow *flow)
 		if (flow->choices[side].better)
 			flow->trial_ms = now + span;
 	}
-	flow_arm(flow);
 }
 
 void

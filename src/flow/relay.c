@@ -131,6 +131,9 @@ relay_start(struct relay *relay, uint32_t events, int err)
 
 	relay->active_ms = clock_coarse_ms();
 	relay->engine = &relay_buffer;
+	for (int i = 0; i < 2; i++)
+		if (!relay->lanes[i].most)
+			relay->lanes[i].most = relay->buffer;
 	server->entry.on_ready = on_ready;
 	note(server, events);
 	if (!err || !relay_leg_failed(server, err))
@@ -152,6 +155,14 @@ void
 relay_again(struct relay *relay, struct lane *lane)
 {
 	poller_again(relay->shared->poller, &lane_from(relay, lane)->entry);
+}
+
+void
+relay_relieve(struct relay *relay, struct lane *lane, uint32_t bytes)
+{
+	lane->most = (uint32_t)relay_held(lane) + bytes;
+	lane->paused = false;
+	relay_again(relay, lane);
 }
 
 void
@@ -192,6 +203,10 @@ relay_moved(struct relay *relay, struct lane *lane, size_t n)
 	lane->bytes += n;
 	stats_add(relay->moved[lane - relay->lanes], n);
 	relay->active_ms = clock_coarse_ms();
+	if (relay->rests) {
+		relay->rests = false;
+		report(relay, RELAY_WOKEN);
+	}
 }
 
 /* The leg that failed, or NULL. */

@@ -307,6 +307,21 @@ def beside(run):
     return found
 
 
+def delay(run):
+    """A stamped bulk flow alone, once it has found its rate."""
+    began, delays = time.monotonic(), []
+    stream(run, began + run.seconds, delays)
+    late = [(when, value) for when, value in delays
+            if when > began + run.seconds / 4]
+    if len(late) < 2:
+        raise RuntimeError("the stream stood still")
+    span = late[-1][0] - late[0][0]
+    run.series = {"delay": steps(delays, began)}
+    return {"mbit_s": (len(late) - 1) * RECORD * 8e-6 / span,
+            "delay_p50_ms": quantile([value for _, value in late], 0.5),
+            "delay_p95_ms": quantile([value for _, value in late], 0.95)}
+
+
 def in_a_row(run):
     """Mbit/s of the later of some downloads, one after the other."""
     for number in range(2 * FLOWS):
@@ -333,6 +348,9 @@ LOADS = [
     Figure("changes", "small downloads while the link changes", changes),
     Figure("short", "single objects, and one after a silence", short),
 ]
+
+# On a link of its own: DELAY_POINTS of `link`.
+DELAY = Figure("delay", "a bulk flow alone: the delay inside it", delay)
 
 
 class Run:

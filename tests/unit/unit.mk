@@ -5,6 +5,7 @@ unit_tests = \
 	tests/unit/test_chooser \
 	tests/unit/test_conf \
 	tests/unit/test_histogram \
+	tests/unit/test_latency \
 	tests/unit/test_link_loss \
 	tests/unit/test_link_wire \
 	tests/unit/test_log \
@@ -32,6 +33,8 @@ tests_unit_test_conf_SOURCES = tests/unit/test_conf.c $(unit_helpers)
 tests_unit_test_conf_LDADD = $(unit_libs)
 tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
 tests_unit_test_histogram_LDADD = $(unit_libs)
+tests_unit_test_latency_SOURCES = tests/unit/test_latency.c
+tests_unit_test_latency_LDADD = $(unit_libs)
 tests_unit_test_link_loss_SOURCES = tests/unit/test_link_loss.c \
 	tests/lab/loss.c
 tests_unit_test_link_loss_LDADD = $(unit_libs)
