@@ -8,7 +8,11 @@
 #define HURRY_MS 50
 #define SETTLED_MS 200
 
-/* A window shrinks when it was too large for so long. */
+/*
+ * A window shrinks when a queue has stood and it was too large for so long.
+ * Without a queue it harms nobody, and a rate that a few small messages gave
+ * would leave it too small for what comes after them.
+ */
 #define SHRINK_AFTER_MS 1000
 
 /* The least that each part needs to work with, whatever the rate. */
@@ -180,7 +184,7 @@ set_window(struct latency_lane *mine, struct relay *relay, struct lane *lane,
 		return;
 	if (!now) /* the kernel's */
 		now = (uint32_t)(256 * (uint64_t)receive->size / mine->cost);
-	large = window && window < now - now / 4;
+	large = mine->waited && window && window < now - now / 4;
 	if (!large)
 		mine->large_ms = 0;
 	else if (!mine->large_ms)
@@ -273,5 +277,6 @@ latency_look(struct latency *latency, struct relay *relay)
 void
 latency_wake(struct latency *latency)
 {
-	latency->look_ms = clock_ms() + HURRY_MS;
+	latency->looked_ms = clock_ms(); /* the rest was no time to move in */
+	latency->look_ms = latency->looked_ms + HURRY_MS;
 }
