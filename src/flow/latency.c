@@ -10,7 +10,11 @@
 #define HURRY_MS 50
 #define SETTLED_MS 200
 
-/* A window shrinks when it was too large for so long. */
+/*
+ * A window shrinks when a queue has stood and it was too large for so long.
+ * Without a queue it harms nobody, and a rate that a few small messages gave
+ * would leave it too small for what comes after them.
+ */
 #define SHRINK_AFTER_MS 1000
 
 /* The least that each part needs to work with, whatever the rate. */
@@ -78,20 +82,6 @@ latency_divide(struct latency_share *share)
 	    : within(window, SEGMENTS_LEAST * share->mss, WINDOW_MOST);
 }
 
-/*
- * A leg that never had enough to send has shown only the least that it can.
- * What comes next may be the first that it has to send in earnest.
- */
-static void
-be_generous(struct latency_share *share)
-{
-	share->unsent = within(share->unsent, UNSENT_AT_FIRST, UINT32_MAX);
-	share->held = within(share->held, HELD_AT_FIRST, UINT32_MAX);
-	if (share->window)
-		share->window =
-		    within(share->window, WINDOW_AT_FIRST, WINDOW_MOST);
-}
-
 /* --- one lane ------------------------------------------------------ */
 
 /* What a look found of the two legs, by enum relay_side. */
@@ -137,7 +127,9 @@ static uint64_t
 follow_drawn(struct latency_lane *mine, const struct lane *lane,
     uint64_t waiting, int64_t bound_ms, const struct look *look)
 {
-	bool waits = 4000 * waiting >= mine->rate * (uint64_t)bound_ms;
+	/* A message on its way is no queue, however slow the lane seems. */
+	bool waits = waiting >= PART_LEAST &&
+	    4000 * waiting >= mine->rate * (uint64_t)bound_ms;
 	uint64_t moved = lane->bytes - mine->moved;
 	bool free = !waits && !mine->waited && look->span;
 
@@ -201,7 +193,7 @@ set_window(struct latency_lane *mine, struct relay *relay, struct lane *lane,
 		return;
 	if (!now) /* the kernel's */
 		now = (uint32_t)(256 * (uint64_t)receive->size / mine->cost);
-	large = window && window < now - now / 4;
+	large = mine->waited && window && window < now - now / 4;
 	if (!large)
 		mine->large_ms = 0;
 	else if (!mine->large_ms)
@@ -250,8 +242,6 @@ settle(struct latency *latency, struct relay *relay, enum relay_lane i,
 	share.drawn =
 	    follow_drawn(mine, lane, waiting, latency->bound_ms, look);
 	latency_divide(&share);
-	if (look->info[!i].app_limited && !mine->waited)
-		be_generous(&share);
 	lane->most = within(share.held, PART_LEAST, relay->buffer);
 	set_unsent(mine, &relay->legs[!i],
 	    most && most < share.unsent ? most : share.unsent, look);
@@ -296,5 +286,6 @@ latency_look(struct latency *latency, struct relay *relay)
 void
 latency_wake(struct latency *latency)
 {
-	latency->look_ms = clock_ms() + HURRY_MS;
+	latency->looked_ms = clock_ms(); /* the rest was no time to move in */
+	latency->look_ms = latency->looked_ms + HURRY_MS;
 }
