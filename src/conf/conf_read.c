@@ -288,6 +288,7 @@ complete(struct reader *r, const struct conf_override *over)
 	conf_check_names(r);
 	conf_check_user(r);
 	conf_check_firewall(r);
+	conf_check_limits(r);
 	conf_check_control(r);
 	if (r->report->errors)
 		return 0;

@@ -1,14 +1,15 @@
 /*
  * process: what the daemon is to the system, as the configuration wants
- * it: its descriptor limit and its user. Main only, before the workers.
+ * it: its descriptor limit and its user. Main only.
  */
 #ifndef UNATATP_DAEMON_PROCESS_H
 #define UNATATP_DAEMON_PROCESS_H
 
 #include "daemon/daemon.h"
 
-/* Makes room for limits.flows; what the kernel refuses is said, not fatal. */
-void process_raise_limits(const struct conf *conf);
+/* Makes room for limits.flows. 0, or -EMFILE, which was logged. */
+__attribute__((warn_unused_result)) int process_raise_limits(
+    const struct conf *conf);
 
 /* Becomes the user of CONF; a failure was logged. */
 enum daemon_result process_drop_privileges(const struct conf *conf);

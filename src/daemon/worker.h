@@ -17,6 +17,7 @@
 
 struct flow_set;
 struct policy_stats;
+struct sources;
 struct worker;
 
 /* What all workers of a daemon share. */
@@ -26,6 +27,7 @@ struct worker_shared {
 	mailbox_fn *on_drained; /* likewise: no flow is left */
 	mailbox_fn *on_answer;	/* likewise: it was asked */
 	_Atomic int64_t *live_total;
+	struct sources *sources;
 	size_t n_workers;
 };
 

@@ -35,10 +35,12 @@ relay_attach(struct relay *relay, int fd)
 }
 
 static void
-free_queue(struct lane *lane)
+free_queue(struct relay *relay, struct lane *lane)
 {
-	if (lane->queue)
-		evbuffer_free(lane->queue);
+	if (!lane->queue)
+		return;
+	relay_hold(relay->shared, -(int64_t)evbuffer_get_length(lane->queue));
+	evbuffer_free(lane->queue);
 	lane->queue = NULL;
 }
 
@@ -51,7 +53,7 @@ relay_stop(struct relay *relay)
 		relay->engine->stop(relay);
 	relay->engine = NULL;
 	for (int i = 0; i < 2; i++)
-		free_queue(&relay->lanes[i]);
+		free_queue(relay, &relay->lanes[i]);
 }
 
 static void
@@ -133,7 +135,7 @@ relay_switch(struct relay *relay, const struct relay_engine *engine)
 	relay->engine->stop(relay);
 	for (int i = 0; i < 2; i++)
 		if (!relay_held(&relay->lanes[i]))
-			free_queue(&relay->lanes[i]);
+			free_queue(relay, &relay->lanes[i]);
 	relay->engine = engine;
 	run(relay);
 }
@@ -142,6 +144,32 @@ void
 relay_again(struct relay *relay, struct lane *lane)
 {
 	poller_again(relay->shared->poller, &lane_from(relay, lane)->entry);
+}
+
+/* --- memory -------------------------------------------------------- */
+
+size_t
+relay_memory_left(const struct relay_shared *shared)
+{
+	size_t most = shared->memory_most,
+	       held = atomic_load_explicit(
+		   &shared->stats->memory_held, memory_order_relaxed);
+
+	if (!most)
+		return SIZE_MAX;
+	return most > held ? most - held : 0;
+}
+
+size_t
+relay_most(const struct relay *relay, size_t held)
+{
+	size_t left = relay_memory_left(relay->shared);
+
+	if (left < RELAY_LEAST)
+		return RELAY_LEAST;
+	if (held < relay->buffer && left < relay->buffer - held)
+		return held + left;
+	return relay->buffer;
 }
 
 /* --- the lanes ----------------------------------------------------- */
@@ -255,7 +283,7 @@ relay_write_failed(struct relay *relay, struct lane *lane, int err)
 {
 	struct leg *to = lane_to(relay, lane);
 
-	free_queue(lane);
+	free_queue(relay, lane);
 	lane->ended = true;
 	/* What the failed leg sent before still goes to the other one. */
 	to->readable = to->error = true;

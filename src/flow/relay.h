@@ -16,6 +16,9 @@
 
 #define RELAY_SCRATCH 65536
 
+/* What a lane may always hold, bytes. */
+#define RELAY_LEAST 4096
+
 struct evbuffer;
 struct relay;
 
@@ -69,6 +72,8 @@ struct relay_shared {
 	void (*on_outcome)(struct relay *relay, enum relay_outcome outcome);
 	struct pipe_pool *pool;
 	char *scratch;		/* RELAY_SCRATCH bytes, used within a call */
+	struct stats *stats;	/* memory_held: by queues, pipes and owner */
+	size_t memory_most;	/* bytes for all of these; 0: no limit */
 	stats_counter moved[2]; /* bytes of relays that nobody else counts */
 };
 
@@ -163,6 +168,19 @@ bool relay_lane_finished(struct relay *relay, struct lane *lane);
  * the relay has come to its end: touch nothing, return.
  */
 bool relay_leg_failed(struct leg *leg, int err);
+
+/* N bytes more, or less, are held by what shares SHARED. */
+static inline void
+relay_hold(struct relay_shared *shared, int64_t n)
+{
+	stats_add(&shared->stats->memory_held, (uint64_t)n);
+}
+
+/* How many more may be. */
+size_t relay_memory_left(const struct relay_shared *shared);
+
+/* The most that a lane of RELAY which holds HELD bytes may hold. */
+size_t relay_most(const struct relay *relay, size_t held);
 
 /* Bytes that LANE holds between its sockets. */
 size_t relay_held(const struct lane *lane);

@@ -1,8 +1,9 @@
 /*
  * The buffer engine: every flow begins here. What comes in is written
  * through to the peer at once, and only what its socket does not take
- * waits in the lane's queue. When the queue reaches relay->buffer the lane
- * stops reading; it resumes at half of that.
+ * waits in the lane's queue. When the queue reaches relay->buffer, or less
+ * when memory is short (relay_most), the lane stops reading; it resumes at
+ * half of that.
  *
  * It stands where a bufferevent pair would: libevent 2.1 reads 4096 bytes
  * an event, takes every message through the queue, and does not see a
@@ -40,6 +41,7 @@ flush(struct relay *relay, struct lane *lane)
 	}
 	if (n < 0)
 		return step_unless(relay_write_failed(relay, lane, -errno));
+	relay_hold(relay->shared, -n);
 	relay_moved(relay, lane, (size_t)n);
 	if (!relay_held(lane) && lane->ended)
 		return step_unless(relay_lane_finished(relay, lane));
@@ -52,8 +54,10 @@ enqueue(struct relay *relay, struct lane *lane, const char *data, size_t n)
 {
 	if (!lane->queue)
 		lane->queue = evbuffer_new();
-	if (lane->queue && !evbuffer_add(lane->queue, data, n))
+	if (lane->queue && !evbuffer_add(lane->queue, data, n)) {
+		relay_hold(relay->shared, (int64_t)n);
 		return STEP_ON;
+	}
 	/* Bytes that cannot be kept: neither leg may see a FIN. */
 	relay->failed_error = -ENOMEM;
 	lane_to(relay, lane)->failed = true;
@@ -158,11 +162,12 @@ may_splice(const struct relay *relay, const struct lane *lane)
 static size_t
 room_in(const struct relay *relay, struct lane *lane)
 {
-	size_t held = relay_held(lane), room = relay->buffer - held;
+	size_t held = relay_held(lane), most = relay_most(relay, held);
+	size_t room = most - held;
 	/* A bulk lane runs dry first, so that it can be handed over. */
-	size_t low = is_bulk(relay, lane) ? 0 : relay->buffer / 2;
+	size_t low = is_bulk(relay, lane) ? 0 : most / 2;
 
-	if (held >= relay->buffer)
+	if (held >= most)
 		lane->paused = true;
 	else if (held <= low)
 		lane->paused = false;
