@@ -39,7 +39,7 @@ free_queue(struct relay *relay, struct lane *lane)
 {
 	if (!lane->queue)
 		return;
-	relay_hold(relay->shared, -(int64_t)evbuffer_get_length(lane->queue));
+	relay_hold_queue(relay->shared, evbuffer_get_length(lane->queue), 0);
 	evbuffer_free(lane->queue);
 	lane->queue = NULL;
 }
@@ -165,6 +165,8 @@ relay_most(const struct relay *relay, size_t held)
 {
 	size_t left = relay_memory_left(relay->shared);
 
+	if (held < RELAY_LEAST)
+		held = RELAY_LEAST;
 	if (left < RELAY_LEAST)
 		return RELAY_LEAST;
 	if (held < relay->buffer && left < relay->buffer - held)

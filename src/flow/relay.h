@@ -72,7 +72,7 @@ struct relay_shared {
 	void (*on_outcome)(struct relay *relay, enum relay_outcome outcome);
 	struct pipe_pool *pool;
 	char *scratch;		/* RELAY_SCRATCH bytes, used within a call */
-	struct stats *stats;	/* memory_held: by queues, pipes and owner */
+	struct stats *stats;	/* memory_held: queues, pipes and owners */
 	size_t memory_most;	/* bytes for all of these; 0: no limit */
 	stats_counter moved[2]; /* bytes of relays that nobody else counts */
 };
@@ -174,6 +174,15 @@ static inline void
 relay_hold(struct relay_shared *shared, int64_t n)
 {
 	stats_add(&shared->stats->memory_held, (uint64_t)n);
+}
+
+/* A queue that held BEFORE bytes holds NOW; its owner counts RELAY_LEAST. */
+static inline void
+relay_hold_queue(struct relay_shared *shared, size_t before, size_t now)
+{
+	before = before > RELAY_LEAST ? before : RELAY_LEAST;
+	now = now > RELAY_LEAST ? now : RELAY_LEAST;
+	relay_hold(shared, (int64_t)now - (int64_t)before);
 }
 
 /* How many more may be. */

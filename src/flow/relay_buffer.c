@@ -33,6 +33,7 @@ static enum step
 flush(struct relay *relay, struct lane *lane)
 {
 	struct leg *to = lane_to(relay, lane);
+	size_t before = relay_held(lane);
 	int n = evbuffer_write(lane->queue, to->fd);
 
 	if (n < 0 && would_block()) {
@@ -41,7 +42,7 @@ flush(struct relay *relay, struct lane *lane)
 	}
 	if (n < 0)
 		return step_unless(relay_write_failed(relay, lane, -errno));
-	relay_hold(relay->shared, -n);
+	relay_hold_queue(relay->shared, before, relay_held(lane));
 	relay_moved(relay, lane, (size_t)n);
 	if (!relay_held(lane) && lane->ended)
 		return step_unless(relay_lane_finished(relay, lane));
@@ -52,10 +53,12 @@ flush(struct relay *relay, struct lane *lane)
 static enum step
 enqueue(struct relay *relay, struct lane *lane, const char *data, size_t n)
 {
+	size_t before = relay_held(lane);
+
 	if (!lane->queue)
 		lane->queue = evbuffer_new();
 	if (lane->queue && !evbuffer_add(lane->queue, data, n)) {
-		relay_hold(relay->shared, (int64_t)n);
+		relay_hold_queue(relay->shared, before, before + n);
 		return STEP_ON;
 	}
 	/* Bytes that cannot be kept: neither leg may see a FIN. */

@@ -64,12 +64,13 @@ unload(struct relay *relay, struct lane *lane)
 	if (!lane->queue)
 		lane->queue = evbuffer_new();
 	while (lane->queue && p->held) {
+		size_t before = evbuffer_get_length(lane->queue);
 		int n = evbuffer_read(lane->queue, p->out, (int)p->held);
 
 		if (n <= 0)
 			return false;
 		p->held -= (size_t)n;
-		relay_hold(relay->shared, n);
+		relay_hold_queue(relay->shared, before, before + (size_t)n);
 	}
 	return lane->queue;
 }
