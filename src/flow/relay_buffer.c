@@ -11,6 +11,8 @@
  */
 #include <errno.h>
 #include <event2/buffer.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "flow/relay.h"
@@ -21,6 +23,9 @@
 
 /* A shorter read belongs to a conversation, not to a bulk transfer. */
 #define SMALL_READ 4096
+
+/* A queue keeps bytes in allocations of this size. */
+#define PIECE 4096
 
 static bool
 would_block(void)
@@ -49,6 +54,38 @@ flush(struct relay *relay, struct lane *lane)
 	return STEP_ON;
 }
 
+static void
+on_delivered(const void *data, size_t n, void *arg)
+{
+	(void)n;
+	(void)arg;
+	free((void *)(uintptr_t)data);
+}
+
+/*
+ * libevent rounds what it allocates up to a power of two, twice the bytes at
+ * worst, and keeps it until the last of them is written: so make small ones
+ * of the right size. 0 or -1.
+ */
+static int
+append(struct evbuffer *queue, const char *data, size_t n)
+{
+	size_t part = n < PIECE ? n : PIECE;
+	char *copy;
+
+	if (n < SMALL_READ)
+		return evbuffer_add(queue, data, n);
+	copy = malloc(part);
+	if (!copy)
+		return -1;
+	memcpy(copy, data, part);
+	if (evbuffer_add_reference(queue, copy, part, on_delivered, NULL)) {
+		free(copy);
+		return -1;
+	}
+	return append(queue, data + part, n - part);
+}
+
 /* Keeps N bytes for later. */
 static enum step
 enqueue(struct relay *relay, struct lane *lane, const char *data, size_t n)
@@ -57,7 +94,7 @@ enqueue(struct relay *relay, struct lane *lane, const char *data, size_t n)
 
 	if (!lane->queue)
 		lane->queue = evbuffer_new();
-	if (lane->queue && !evbuffer_add(lane->queue, data, n)) {
+	if (lane->queue && !append(lane->queue, data, n)) {
 		relay_hold_queue(relay->shared, before, before + n);
 		return STEP_ON;
 	}
