@@ -91,13 +91,14 @@ static enum step
 enqueue(struct relay *relay, struct lane *lane, const char *data, size_t n)
 {
 	size_t before = relay_held(lane);
+	bool kept;
 
 	if (!lane->queue)
 		lane->queue = evbuffer_new();
-	if (lane->queue && !append(lane->queue, data, n)) {
-		relay_hold_queue(relay->shared, before, before + n);
+	kept = lane->queue && !append(lane->queue, data, n);
+	relay_hold_queue(relay->shared, before, relay_held(lane));
+	if (kept)
 		return STEP_ON;
-	}
 	/* Bytes that cannot be kept: neither leg may see a FIN. */
 	relay->failed_error = -ENOMEM;
 	lane_to(relay, lane)->failed = true;

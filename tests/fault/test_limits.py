@@ -201,6 +201,12 @@ class SlowReaders:
             assert_exchanged(*pair)
             assert pair[0].n_got == self.each
 
+    def close(self):
+        """Both ends of each go."""
+        for pair in self.ends:
+            for end in pair:
+                end.sock.close()
+
 
 class Peak:
     """The most that a daemon's own count and its resident memory reach
