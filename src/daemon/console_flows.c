@@ -16,7 +16,7 @@
  * Flows at rest are in no cache, and one costs a worker up to 20 us: so few
  * that who comes meanwhile hardly notices (`make bench-watch').
  */
-#define BATCH 4
+#define BATCH 2
 
 /* What --sort keeps in memory at most, and unless --limit says otherwise. */
 #define SORTED_MAX 10000

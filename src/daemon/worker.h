@@ -15,6 +15,7 @@
 #include "flow/ending.h"
 #include "flow/stats.h"
 
+struct choosers;
 struct flow_set;
 struct policy_stats;
 struct sources;
@@ -28,6 +29,7 @@ struct worker_shared {
 	mailbox_fn *on_answer;	/* likewise: it was asked */
 	_Atomic int64_t *live_total;
 	struct sources *sources;
+	struct choosers *choosers;
 	size_t n_workers;
 };
 

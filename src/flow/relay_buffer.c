@@ -1,7 +1,7 @@
 /*
  * The buffer engine: every flow begins here. What comes in is written
  * through to the peer at once, and only what its socket does not take
- * waits in the lane's queue. When the queue reaches relay->buffer, or less
+ * waits in the lane's queue. When the queue reaches lane->most, or less
  * when memory is short (relay_most), the lane stops reading; it resumes at
  * half of that.
  *
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/sock.h"
 #include "flow/relay.h"
 #include "flow/step.h"
 
@@ -33,16 +34,33 @@ would_block(void)
 	return errno == EAGAIN || errno == EINTR;
 }
 
+/*
+ * The kernel adds to the last segment that it has not sent, up to 64 KiB,
+ * without a look at TCP_NOTSENT_LOWAT (tcp_sendmsg_locked): a lane that is
+ * held short asks before it writes. No means that an edge will come.
+ */
+static bool
+may_write(const struct relay *relay, const struct lane *lane, struct leg *to)
+{
+	if (to->writable && lane->most < relay->buffer &&
+	    !sock_is_writable(to->fd))
+		relay_leg_full(to);
+	return to->writable;
+}
+
 /* Writes what waits in LANE's queue. */
 static enum step
 flush(struct relay *relay, struct lane *lane)
 {
 	struct leg *to = lane_to(relay, lane);
 	size_t before = relay_held(lane);
-	int n = evbuffer_write(lane->queue, to->fd);
+	int n;
 
+	if (!may_write(relay, lane, to))
+		return STEP_ON; /* there may be room to read */
+	n = evbuffer_write(lane->queue, to->fd);
 	if (n < 0 && would_block()) {
-		to->writable = false;
+		relay_leg_full(to);
 		return STEP_ON; /* there may be room to read */
 	}
 	if (n < 0)
@@ -117,7 +135,7 @@ deliver(struct relay *relay, struct lane *lane, const char *data, size_t n,
 	struct leg *to = lane_to(relay, lane);
 	ssize_t sent = 0;
 
-	if (!relay_held(lane)) {
+	if (!relay_held(lane) && may_write(relay, lane, to)) {
 		sent =
 		    send(to->fd, data, n, MSG_NOSIGNAL | (last ? MSG_MORE : 0));
 		if (sent < 0 && !would_block())
@@ -130,7 +148,7 @@ deliver(struct relay *relay, struct lane *lane, const char *data, size_t n,
 	}
 	if ((size_t)sent == n)
 		return STEP_ON;
-	to->writable = false;
+	relay_leg_full(to);
 	return enqueue(relay, lane, data + sent, n - (size_t)sent);
 }
 
@@ -189,11 +207,15 @@ is_bulk(const struct relay *relay, const struct lane *lane)
 	return relay->splice_after && lane->burst >= relay->splice_after;
 }
 
-/* A bulk lane goes over to splice(2) once neither lane holds anything. */
+/*
+ * A bulk lane goes over to splice(2) once neither lane holds anything, but
+ * not while it is held short, when may_write asks before each write.
+ */
 static bool
 may_splice(const struct relay *relay, const struct lane *lane)
 {
-	return is_bulk(relay, lane) && !relay_held(&relay->lanes[RELAY_UP]) &&
+	return is_bulk(relay, lane) && lane->most == relay->buffer &&
+	    !relay_held(&relay->lanes[RELAY_UP]) &&
 	    !relay_held(&relay->lanes[RELAY_DOWN]) &&
 	    !relay->legs[RELAY_CLIENT].failed &&
 	    !relay->legs[RELAY_SERVER].failed;
@@ -203,10 +225,11 @@ may_splice(const struct relay *relay, const struct lane *lane)
 static size_t
 room_in(const struct relay *relay, struct lane *lane)
 {
-	size_t held = relay_held(lane), most = relay_most(relay, held);
+	size_t held = relay_held(lane), most = relay_most(relay, lane);
 	size_t room = most - held;
 	/* A bulk lane runs dry first, so that it can be handed over. */
-	size_t low = is_bulk(relay, lane) ? 0 : most / 2;
+	bool leaves = is_bulk(relay, lane) && lane->most == relay->buffer;
+	size_t low = leaves ? 0 : most / 2;
 
 	if (held >= most)
 		lane->paused = true;
