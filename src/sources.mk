@@ -76,6 +76,7 @@ libunatatp_a_SOURCES = \
 	src/flow/flow.c src/flow/flow.h \
 	src/flow/flow_auto.c \
 	src/flow/flow_dial.c \
+	src/flow/flow_limit.c src/flow/flow_limit.h \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
 	src/flow/flow_view.c src/flow/flow_view.h \
@@ -88,6 +89,7 @@ libunatatp_a_SOURCES = \
 	src/flow/relay_buffer.c \
 	src/flow/relay_splice.c \
 	src/flow/sample.c src/flow/sample.h \
+	src/flow/sources.c src/flow/sources.h \
 	src/flow/step.h \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \

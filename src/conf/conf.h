@@ -104,6 +104,9 @@ struct conf {
 	char *user;	 /* "": keep the caller's */
 	struct {
 		int64_t flows; /* 0: what the descriptor limit allows */
+		int64_t flows_per_source; /* 0: no limit */
+		int64_t memory;		  /* bytes; 0: no limit */
+		bool evict_idle;
 	} limits;
 	struct {
 		int64_t drain;
@@ -173,6 +176,9 @@ __attribute__((warn_unused_result)) int conf_control_path(
 
 /* How many workers CONF asks for on this machine. */
 size_t conf_workers(const struct conf *conf);
+
+/* The least of limits.memory that a worker can do something with. */
+#define CONF_MEMORY_LEAST (256 << 10)
 
 /* How many descriptors a daemon with limits.flows flows has at most. */
 size_t conf_descriptors(const struct conf *conf);

@@ -133,6 +133,20 @@ conf_check_control(struct reader *r)
 }
 
 void
+conf_check_limits(struct reader *r)
+{
+	const struct conf *conf = r->conf;
+	size_t n = conf_workers(conf);
+	int64_t least = (int64_t)n * CONF_MEMORY_LEAST;
+
+	if (conf->limits.memory && conf->limits.memory < least)
+		report_error(r->report, place_in(r, "limits", "memory"),
+		    "limits: memory is %lldK, but %zu workers need %lldK",
+		    (long long)conf->limits.memory / 1024, n,
+		    (long long)least / 1024);
+}
+
+void
 conf_check_firewall(struct reader *r)
 {
 	const struct conf_firewall *f = &r->conf->firewall;

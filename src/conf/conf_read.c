@@ -297,6 +297,7 @@ complete(struct reader *r, const struct conf_override *over)
 	conf_check_names(r);
 	conf_check_user(r);
 	conf_check_firewall(r);
+	conf_check_limits(r);
 	conf_check_control(r);
 	conf_check_auto(r);
 	if (r->report->errors)

@@ -85,6 +85,13 @@ ROW(LISTEN, INT, "port", option_listen, port, "9999", 1, 65535, 0,
 
 ROW(LIMITS, INT, "flows", conf, limits.flows, "0", 0, 10000000, 0,
     "Flows at a time; 0: what the descriptor limit allows."),
+ROW(LIMITS, INT, "flows_per_source", conf, limits.flows_per_source, "0",
+    0, 10000000, 0, "Flows of one client (of a /64 in IPv6); 0: no limit."),
+ROW(LIMITS, SIZE, "memory", conf, limits.memory, "0",
+    K * K, 1024 * K * K * K, OPTION_OR_ZERO,
+    "What flows may hold in memory and pipes in all; 0: no limit."),
+ROW(LIMITS, BOOL, "evict_idle", conf, limits.evict_idle, "false", 0, 0, 0,
+    "true: at a limit the flow silent longest makes room for a new one."),
 
 ROW(TIMEOUTS, DURATION, "drain", conf, timeouts.drain, "30s", 0, 24 * HOUR, 0,
     "After TERM or INT live flows get this long to end."),

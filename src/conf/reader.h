@@ -96,6 +96,7 @@ void conf_check_user(struct reader *r);
 void conf_check_reach(struct reader *r);
 void conf_check_windows(struct reader *r);
 void conf_check_firewall(struct reader *r);
+void conf_check_limits(struct reader *r);
 void conf_check_control(struct reader *r);
 void conf_check_auto(struct reader *r);
 

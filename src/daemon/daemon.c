@@ -23,6 +23,7 @@
 #include "daemon/state.h"
 #include "daemon/web.h"
 #include "flow/choosers.h"
+#include "flow/sources.h"
 #include "gateway/recent.h"
 
 /* Tells the workers which addresses are the gateway's own. */
@@ -165,10 +166,12 @@ start(struct daemon *d)
 		.on_drained = signals_on_drained,
 		.on_answer = on_answer,
 		.live_total = &d->live_total,
+		.sources = sources_new(),
 		.n_workers = conf_workers(d->conf),
 	};
-	process_raise_limits(d->conf);
-	if (!make_events(d)) {
+	if (process_raise_limits(d->conf))
+		return DAEMON_BAD_CONFIG;
+	if (!d->shared.sources || !make_events(d)) {
 		log_error("cannot make the event loop: %s", strerror(errno));
 		return DAEMON_FAILED;
 	}
@@ -212,6 +215,7 @@ finish(struct daemon *d)
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);
+	sources_free(d->shared.sources);
 	policies_free(d->policies);
 	choosers_free(d->shared.choosers);
 	signals_clear(d);

@@ -91,6 +91,18 @@ write_accept_pauses(struct scrape *s, const struct metric *m)
 }
 
 static void
+write_pipes_refused(struct scrape *s, const struct metric *m)
+{
+	print_value(s, m, s->stats.pipes_refused);
+}
+
+static void
+write_memory_held(struct scrape *s, const struct metric *m)
+{
+	print_value(s, m, s->stats.memory_held);
+}
+
+static void
 write_reloads(struct scrape *s, const struct metric *m)
 {
 	scrape_print(s, "%s{result=\"good\"} %" PRIu64 "\n", m->name,
@@ -277,6 +289,11 @@ ROW("unatatp_options_refused_total", "counter",
 ROW("unatatp_accept_pauses_total", "counter",
     "Times that accepting paused for want of descriptors or memory.",
     write_accept_pauses),
+ROW("unatatp_pipes_refused_total", "counter",
+    "Pipes that the kernel refused, or made smaller than asked.",
+    write_pipes_refused),
+ROW("unatatp_memory_held_bytes", "gauge",
+    "What flows hold of limits.memory.", write_memory_held),
 ROW("unatatp_reloads_total", "counter",
     "Reloads of the configuration, by result.", write_reloads),
 ROW("unatatp_open_fds", "gauge",

@@ -8,20 +8,21 @@
 #include "base/sock.h"
 #include "base/window.h"
 
-/* What the kernel refuses is said, not fatal. */
-void
+int
 process_raise_limits(const struct conf *conf)
 {
 	size_t wanted = conf_descriptors(conf);
 	size_t aside = wanted - 2 * (size_t)conf->limits.flows;
 	size_t got = privs_raise_fd_limit(conf->limits.flows ? wanted : 0);
 
-	if (conf->limits.flows && got < wanted)
-		log_warning("limits.flows = %lld needs %zu descriptors, the "
-			    "kernel allows %zu, enough for %zu flows (raise "
-			    "LimitNOFILE= or ulimit -n)",
-		    (long long)conf->limits.flows, wanted, got,
-		    got > aside ? (got - aside) / 2 : 0);
+	if (!conf->limits.flows || got >= wanted)
+		return 0;
+	log_error("limits.flows = %lld needs %zu descriptors, the kernel "
+		  "allows %zu, enough for %zu flows (raise LimitNOFILE= or "
+		  "ulimit -n, or lower it; 0 takes what there is)",
+	    (long long)conf->limits.flows, wanted, got,
+	    got > aside ? (got - aside) / 2 : 0);
+	return -EMFILE;
 }
 
 void

@@ -8,8 +8,9 @@
 #include "daemon/daemon.h"
 #include "daemon/listen.h"
 
-/* Makes room for limits.flows; what the kernel refuses is said, not fatal. */
-void process_raise_limits(const struct conf *conf);
+/* Makes room for limits.flows. 0, or -EMFILE, which was logged. */
+__attribute__((warn_unused_result)) int process_raise_limits(
+    const struct conf *conf);
 
 /*
  * Asks the kernel for what initial_window needs, where a policy has one,

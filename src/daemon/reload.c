@@ -93,7 +93,9 @@ prepare(struct daemon *d, struct listen_plan *plan)
 
 	if (!conf)
 		return NULL;
-	if (policies_learn(d->policies, conf)) {
+	if (process_raise_limits(conf)) {
+		err = -EMFILE;
+	} else if (policies_learn(d->policies, conf)) {
 		log_error("out of memory for the counters of policies");
 	} else if (!web_prepare(d->web, conf)) {
 		err = -EADDRNOTAVAIL;

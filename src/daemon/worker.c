@@ -78,6 +78,7 @@ worker_new(const struct worker_shared *shared, size_t index)
 		goto fail;
 	w->flows.base = w->base;
 	w->flows.live_total = shared->live_total;
+	w->flows.sources = shared->sources;
 	w->flows.choosers = shared->choosers;
 	w->flows.next_id = index + 1;
 	w->flows.id_step = shared->n_workers;
@@ -135,6 +136,8 @@ on_adopt(void *owner, void *arg)
 	w->flows.conf = a->conf;
 	free(w->flows.policy_stats);
 	w->flows.policy_stats = a->policy_stats;
+	w->flows.relays.memory_most =
+	    (size_t)a->conf->limits.memory / w->shared->n_workers;
 	listeners_keep(&w->flows.listeners, a->conf);
 	free(a);
 	tell_main(w, w->shared->on_adopted, w);

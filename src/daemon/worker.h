@@ -18,6 +18,7 @@
 struct choosers;
 struct flow_set;
 struct policy_stats;
+struct sources;
 struct worker;
 
 /* What all workers of a daemon share. */
@@ -27,6 +28,7 @@ struct worker_shared {
 	mailbox_fn *on_drained; /* likewise: no flow is left */
 	mailbox_fn *on_answer;	/* likewise: it was asked */
 	_Atomic int64_t *live_total;
+	struct sources *sources;
 	struct choosers *choosers;
 	size_t n_workers;
 };

@@ -31,6 +31,9 @@
 	X(LOOP,                "loop",                true,  "the destination is one of our own listeners") \
 	X(LOCAL,               "local",               true,  "the destination is the gateway itself or not routable") \
 	X(FLOW_LIMIT,          "flow-limit",          true,  "limits.flows reached") \
+	X(SOURCE_LIMIT,        "source-limit",        true,  "limits.flows_per_source reached") \
+	X(MEMORY_LIMIT,        "memory-limit",        true,  "limits.memory reached") \
+	X(EVICTED,             "evicted",             true,  "silent longest when a limit was reached, and evict_idle") \
 	X(CONGESTION,          "congestion",          true,  "congestion algorithm missing and congestion_missing says reject") \
 	X(SOURCE,              "source",              true,  "no usable source address, port or interface") \
 	X(RESOURCES,           "resources",           true,  "out of descriptors or memory")

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "flow/flow_limit.h"
 #include "flow/flow_log.h"
 #include "flow/flow_view.h"
 
@@ -274,6 +275,7 @@ flow_close(struct flow *flow, enum ending ending)
 	relay_stop(relay);
 	close_leg(&relay->legs[RELAY_CLIENT], reset);
 	close_leg(&relay->legs[RELAY_SERVER], reset);
+	flow_dismiss(flow);
 	set->n_live--;
 	atomic_fetch_sub_explicit(set->live_total, 1, memory_order_relaxed);
 	poller_again(set->poller, &set->reaper);
@@ -342,6 +344,7 @@ flow_set_init(struct flow_set *set)
 		.on_outcome = on_outcome,
 		.pool = &set->pipes,
 		.scratch = malloc(RELAY_SCRATCH),
+		.stats = &set->stats,
 	};
 	if (!set->poller || !set->relays.scratch)
 		return -ENOMEM;
@@ -360,6 +363,7 @@ flow_set_clear(struct flow_set *set)
 	poller_free(set->poller);
 	pipe_pool_clear(&set->pipes);
 	free(set->relays.scratch);
+	free(set->idle.flows);
 	conf_unref(set->conf);
 	free(set->policy_stats);
 	localaddr_unref(set->local);

@@ -81,6 +81,17 @@ struct flow {
 	struct flow_mark marks[2];    /* by enum relay_side */
 	struct latency *latency;      /* NULL: no bound */
 	struct flow_choices *choices; /* NULL: nothing was left to "auto" */
+	/* What the limits have of it: flow_limit.h. */
+	struct source *source; /* NULL: not counted */
+	size_t memory;	       /* bytes; 0: likewise */
+	size_t idle_place;     /* in the set's list + 1; 0: not there */
+};
+
+/* Flows to evict, silent longest first: flow_limit.h. */
+struct flow_idle {
+	struct flow **flows; /* NULL: gone since */
+	size_t n, next;
+	int64_t looked_ms; /* clock_coarse_ms */
 };
 
 TAILQ_HEAD(flow_list, flow);
@@ -106,14 +117,16 @@ struct flow_set {
 	size_t n_live;
 	/* Shared by all sets: counts against limits.flows. */
 	_Atomic int64_t *live_total;
+	struct sources *sources; /* likewise: limits.flows_per_source */
+	struct flow_idle idle;
 	uint64_t next_id, id_step; /* ids are unique among the sets */
 	/* Called when the last flow was freed. */
 	void (*on_empty)(struct flow_set *set);
 };
 
 /*
- * Prepares a zeroed set whose base, live_total, choosers, ids and on_empty
- * are filled in. 0 or -ENOMEM; flow_set_clear undoes it.
+ * Prepares a zeroed set whose base, live_total, sources, choosers, ids and
+ * on_empty are filled in. 0 or -ENOMEM; flow_set_clear undoes it.
  */
 __attribute__((warn_unused_result)) int flow_set_init(struct flow_set *set);
 

@@ -82,7 +82,6 @@ dial_ending(int err)
 		return ENDING_CONNECT_UNREACHABLE;
 	case ETIMEDOUT:
 		return ENDING_CONNECT_TIMEOUT;
-	case EADDRNOTAVAIL:
 	case EADDRINUSE:
 	case ENODEV:
 		return ENDING_SOURCE;
@@ -90,7 +89,8 @@ dial_ending(int err)
 	case ENFILE:
 	case ENOBUFS:
 	case ENOMEM:
-	case EAGAIN: /* no free port: ip_local_port_range is used up */
+	case EADDRNOTAVAIL: /* of connect: ip_local_port_range is used up, */
+	case EAGAIN:	    /* of bind */
 		return ENDING_RESOURCES;
 	default:
 		return ENDING_CONNECT_FAILED;

@@ -10,6 +10,7 @@
 #include "base/sock.h"
 #include "conf/policy.h"
 #include "flow/flow.h"
+#include "flow/flow_limit.h"
 
 static struct flow_set *
 set_of(struct listener *l)
@@ -68,15 +69,6 @@ is_listener(const struct flow_set *set, const struct addr *a)
 	return false;
 }
 
-static bool
-over_limit(const struct flow_set *set)
-{
-	int64_t limit = set->conf->limits.flows;
-
-	return limit &&
-	    atomic_load_explicit(set->live_total, memory_order_relaxed) > limit;
-}
-
 /* What forbids FLOW before anything is dialled; ENDING_COUNT: nothing. */
 static enum ending
 find_objection(const struct flow *flow, const struct policy *policy)
@@ -89,8 +81,6 @@ find_objection(const struct flow *flow, const struct policy *policy)
 		return ENDING_REJECTED;
 	if (!policy->allow_local && flow_is_own(set, &flow->dst))
 		return ENDING_LOCAL;
-	if (over_limit(set))
-		return ENDING_FLOW_LIMIT;
 	return ENDING_COUNT;
 }
 
@@ -162,6 +152,8 @@ open_by_policy(struct flow *flow, const struct listener *l)
 	policy = policy_find(flow->set->conf, &flow->src, &flow->dst);
 	flow_take_policy(flow, policy);
 	ending = find_objection(flow, policy);
+	if (ending == ENDING_COUNT)
+		ending = flow_admit(flow);
 	if (ending != ENDING_COUNT)
 		return ending;
 	if (!take_latency(flow, policy))

@@ -43,6 +43,7 @@ pipe_new(size_t size)
 {
 	struct relay_pipe *p = malloc(sizeof(*p));
 	int fds[2], granted;
+	bool cut;
 
 	if (!p)
 		return NULL;
@@ -51,15 +52,15 @@ pipe_new(size_t size)
 		return NULL;
 	}
 	/* EPERM when the user's quota is spent: keep what it has. */
-	if (fcntl(fds[1], F_SETPIPE_SZ,
-		(int)(size > SIZE_MOST ? SIZE_MOST : size)) < 0)
-		errno = 0;
+	cut = fcntl(fds[1], F_SETPIPE_SZ,
+		  (int)(size > SIZE_MOST ? SIZE_MOST : size)) < 0;
 	granted = fcntl(fds[1], F_GETPIPE_SZ);
 	*p = (struct relay_pipe){
 		.in = fds[1],
 		.out = fds[0],
 		.size = granted > 0 ? (size_t)granted : 4096,
 		.asked = size,
+		.cut = cut,
 	};
 	return p;
 }

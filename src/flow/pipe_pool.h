@@ -5,6 +5,7 @@
 #ifndef UNATATP_FLOW_PIPE_POOL_H
 #define UNATATP_FLOW_PIPE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/queue.h>
 
@@ -14,6 +15,7 @@ struct relay_pipe {
 	size_t size;  /* what the kernel granted, bytes */
 	size_t asked; /* what was asked of it */
 	size_t held;  /* bytes inside; the borrower keeps count */
+	bool cut;     /* made smaller than asked: the quota is spent */
 };
 
 struct pipe_pool {

@@ -35,10 +35,12 @@ relay_attach(struct relay *relay, int fd)
 }
 
 static void
-free_queue(struct lane *lane)
+free_queue(struct relay *relay, struct lane *lane)
 {
-	if (lane->queue)
-		evbuffer_free(lane->queue);
+	if (!lane->queue)
+		return;
+	relay_hold_queue(relay->shared, evbuffer_get_length(lane->queue), 0);
+	evbuffer_free(lane->queue);
 	lane->queue = NULL;
 }
 
@@ -51,7 +53,7 @@ relay_stop(struct relay *relay)
 		relay->engine->stop(relay);
 	relay->engine = NULL;
 	for (int i = 0; i < 2; i++)
-		free_queue(&relay->lanes[i]);
+		free_queue(relay, &relay->lanes[i]);
 }
 
 static void
@@ -147,7 +149,7 @@ relay_switch(struct relay *relay, const struct relay_engine *engine)
 	relay->engine->stop(relay);
 	for (int i = 0; i < 2; i++)
 		if (!relay_held(&relay->lanes[i]))
-			free_queue(&relay->lanes[i]);
+			free_queue(relay, &relay->lanes[i]);
 	relay->engine = engine;
 	if (run(relay))
 		return;
@@ -188,6 +190,35 @@ relay_full_ms(const struct leg *leg)
 
 	return (
 	    uint64_t)(leg->full_ms + (since ? clock_coarse_ms() - since : 0));
+}
+
+/* --- memory -------------------------------------------------------- */
+
+size_t
+relay_memory_left(const struct relay_shared *shared)
+{
+	size_t most = shared->memory_most,
+	       held = atomic_load_explicit(
+		   &shared->stats->memory_held, memory_order_relaxed);
+
+	if (!most)
+		return SIZE_MAX;
+	return most > held ? most - held : 0;
+}
+
+size_t
+relay_most(const struct relay *relay, const struct lane *lane)
+{
+	size_t left = relay_memory_left(relay->shared);
+	size_t held = relay_held(lane), most;
+
+	if (left >= lane->most)
+		return lane->most;
+	if (held < RELAY_LEAST)
+		held = RELAY_LEAST;
+	/* No reads of a few bytes each. */
+	most = left < RELAY_LEAST ? RELAY_LEAST : held + left;
+	return most < lane->most ? most : lane->most;
 }
 
 /* --- the lanes ----------------------------------------------------- */
@@ -305,7 +336,7 @@ relay_write_failed(struct relay *relay, struct lane *lane, int err)
 {
 	struct leg *to = lane_to(relay, lane);
 
-	free_queue(lane);
+	free_queue(relay, lane);
 	lane->ended = true;
 	/* What the failed leg sent before still goes to the other one. */
 	to->readable = to->error = true;

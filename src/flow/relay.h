@@ -16,6 +16,9 @@
 
 #define RELAY_SCRATCH 65536
 
+/* What a lane may always hold, bytes. */
+#define RELAY_LEAST 4096
+
 struct evbuffer;
 struct relay;
 
@@ -73,6 +76,8 @@ struct relay_shared {
 	void (*on_outcome)(struct relay *relay, enum relay_outcome outcome);
 	struct pipe_pool *pool;
 	char *scratch;		/* RELAY_SCRATCH bytes, used within a call */
+	struct stats *stats;	/* memory_held: queues, pipes and owners */
+	size_t memory_most;	/* bytes for all of these; 0: no limit */
 	stats_counter moved[2]; /* bytes of relays that nobody else counts */
 };
 
@@ -181,6 +186,28 @@ bool relay_lane_finished(struct relay *relay, struct lane *lane);
  * the relay has come to its end: touch nothing, return.
  */
 bool relay_leg_failed(struct leg *leg, int err);
+
+/* N bytes more, or less, are held by what shares SHARED. */
+static inline void
+relay_hold(struct relay_shared *shared, int64_t n)
+{
+	stats_add(&shared->stats->memory_held, (uint64_t)n);
+}
+
+/* A queue that held BEFORE bytes holds NOW; its owner counts RELAY_LEAST. */
+static inline void
+relay_hold_queue(struct relay_shared *shared, size_t before, size_t now)
+{
+	before = before > RELAY_LEAST ? before : RELAY_LEAST;
+	now = now > RELAY_LEAST ? now : RELAY_LEAST;
+	relay_hold(shared, (int64_t)now - (int64_t)before);
+}
+
+/* How many more may be. */
+size_t relay_memory_left(const struct relay_shared *shared);
+
+/* The most that LANE may hold: its own, or less where memory is short. */
+size_t relay_most(const struct relay *relay, const struct lane *lane);
 
 /* Bytes that LANE holds between its sockets. */
 size_t relay_held(const struct lane *lane);

@@ -1,8 +1,9 @@
 /*
  * The buffer engine: every flow begins here. What comes in is written
  * through to the peer at once, and only what its socket does not take
- * waits in the lane's queue. When the queue reaches lane->most the lane
- * stops reading; it resumes at half of that.
+ * waits in the lane's queue. When the queue reaches lane->most, or less
+ * when memory is short (relay_most), the lane stops reading; it resumes at
+ * half of that.
  *
  * It stands where a bufferevent pair would: libevent 2.1 reads 4096 bytes
  * an event, takes every message through the queue, and does not see a
@@ -10,6 +11,8 @@
  */
 #include <errno.h>
 #include <event2/buffer.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/sock.h"
@@ -21,6 +24,9 @@
 
 /* A shorter read belongs to a conversation, not to a bulk transfer. */
 #define SMALL_READ 4096
+
+/* A queue keeps bytes in allocations of this size. */
+#define PIECE 4096
 
 static bool
 would_block(void)
@@ -47,6 +53,7 @@ static enum step
 flush(struct relay *relay, struct lane *lane)
 {
 	struct leg *to = lane_to(relay, lane);
+	size_t before = relay_held(lane);
 	int n;
 
 	if (!may_write(relay, lane, to))
@@ -58,19 +65,57 @@ flush(struct relay *relay, struct lane *lane)
 	}
 	if (n < 0)
 		return step_unless(relay_write_failed(relay, lane, -errno));
+	relay_hold_queue(relay->shared, before, relay_held(lane));
 	relay_moved(relay, lane, (size_t)n);
 	if (!relay_held(lane) && lane->ended)
 		return step_unless(relay_lane_finished(relay, lane));
 	return STEP_ON;
 }
 
+static void
+on_delivered(const void *data, size_t n, void *arg)
+{
+	(void)n;
+	(void)arg;
+	free((void *)(uintptr_t)data);
+}
+
+/*
+ * libevent rounds what it allocates up to a power of two, twice the bytes at
+ * worst, and keeps it until the last of them is written: so make small ones
+ * of the right size. 0 or -1.
+ */
+static int
+append(struct evbuffer *queue, const char *data, size_t n)
+{
+	size_t part = n < PIECE ? n : PIECE;
+	char *copy;
+
+	if (n < SMALL_READ)
+		return evbuffer_add(queue, data, n);
+	copy = malloc(part);
+	if (!copy)
+		return -1;
+	memcpy(copy, data, part);
+	if (evbuffer_add_reference(queue, copy, part, on_delivered, NULL)) {
+		free(copy);
+		return -1;
+	}
+	return append(queue, data + part, n - part);
+}
+
 /* Keeps N bytes for later. */
 static enum step
 enqueue(struct relay *relay, struct lane *lane, const char *data, size_t n)
 {
+	size_t before = relay_held(lane);
+	bool kept;
+
 	if (!lane->queue)
 		lane->queue = evbuffer_new();
-	if (lane->queue && !evbuffer_add(lane->queue, data, n))
+	kept = lane->queue && !append(lane->queue, data, n);
+	relay_hold_queue(relay->shared, before, relay_held(lane));
+	if (kept)
 		return STEP_ON;
 	/* Bytes that cannot be kept: neither leg may see a FIN. */
 	relay->failed_error = -ENOMEM;
@@ -180,12 +225,13 @@ may_splice(const struct relay *relay, const struct lane *lane)
 static size_t
 room_in(const struct relay *relay, struct lane *lane)
 {
-	size_t held = relay_held(lane), room = lane->most - held;
+	size_t held = relay_held(lane), most = relay_most(relay, lane);
+	size_t room = most - held;
 	/* A bulk lane runs dry first, so that it can be handed over. */
 	bool leaves = is_bulk(relay, lane) && lane->most == relay->buffer;
-	size_t low = leaves ? 0 : lane->most / 2;
+	size_t low = leaves ? 0 : most / 2;
 
-	if (held >= lane->most)
+	if (held >= most)
 		lane->paused = true;
 	else if (held <= low)
 		lane->paused = false;

@@ -28,14 +28,34 @@
 static void
 give_back(struct relay *relay, struct lane *lane)
 {
-	if (lane->pipe)
-		pipe_pool_give(relay->shared->pool, lane->pipe);
+	if (!lane->pipe)
+		return;
+	relay_hold(relay->shared, -(int64_t)lane->pipe->size);
+	pipe_pool_give(relay->shared->pool, lane->pipe);
 	lane->pipe = NULL;
+}
+
+/* False: memory, descriptors or the quota of pipes are used up. */
+static bool
+borrow(struct relay *relay, struct lane *lane)
+{
+	struct relay_shared *shared = relay->shared;
+
+	if (relay_memory_left(shared) < relay->buffer)
+		return false;
+	lane->pipe = pipe_pool_take(shared->pool, relay->buffer);
+	if (!lane->pipe || lane->pipe->cut)
+		stats_add(&shared->stats->pipes_refused, 1);
+	if (!lane->pipe)
+		return false;
+	lane->pipe->cut = false; /* it is counted once */
+	relay_hold(shared, (int64_t)lane->pipe->size);
+	return true;
 }
 
 /* Moves what LANE's pipe holds into its queue. False: out of memory. */
 static bool
-unload(struct lane *lane)
+unload(struct relay *relay, struct lane *lane)
 {
 	struct relay_pipe *p = lane->pipe;
 
@@ -44,11 +64,13 @@ unload(struct lane *lane)
 	if (!lane->queue)
 		lane->queue = evbuffer_new();
 	while (lane->queue && p->held) {
+		size_t before = evbuffer_get_length(lane->queue);
 		int n = evbuffer_read(lane->queue, p->out, (int)p->held);
 
 		if (n <= 0)
 			return false;
 		p->held -= (size_t)n;
+		relay_hold_queue(relay->shared, before, before + (size_t)n);
 	}
 	return lane->queue;
 }
@@ -60,8 +82,8 @@ unload(struct lane *lane)
 static enum step
 fall_back(struct relay *relay, uint64_t after)
 {
-	bool whole = unload(&relay->lanes[RELAY_UP]) &&
-	    unload(&relay->lanes[RELAY_DOWN]);
+	bool whole = unload(relay, &relay->lanes[RELAY_UP]) &&
+	    unload(relay, &relay->lanes[RELAY_DOWN]);
 
 	relay->splice_after = after;
 	for (int i = 0; i < 2; i++)
@@ -112,9 +134,7 @@ fill(struct relay *relay, struct lane *lane)
 	struct leg *from = lane_from(relay, lane);
 	ssize_t n;
 
-	if (!lane->pipe)
-		lane->pipe = pipe_pool_take(relay->shared->pool, relay->buffer);
-	if (!lane->pipe)
+	if (!lane->pipe && !borrow(relay, lane))
 		return fall_back(relay, RETRY_AFTER);
 	n = splice(from->fd, NULL, lane->pipe->in, NULL, lane->most, FLAGS);
 	if (n > 0) {

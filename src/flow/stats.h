@@ -1,6 +1,7 @@
 /*
  * stats: a worker's counters. Only its own thread writes them; main reads
- * them relaxed, so that counting costs a plain add and no lock.
+ * them relaxed, so that counting costs a plain add and no lock. All of them
+ * only grow, but memory_held: the bytes that limits.memory bounds.
  */
 #ifndef UNATATP_FLOW_STATS_H
 #define UNATATP_FLOW_STATS_H
@@ -18,7 +19,9 @@
 	X(congestion_refused) \
 	X(options_refused)    \
 	X(port_fallbacks)     \
-	X(accept_pauses)
+	X(accept_pauses)      \
+	X(pipes_refused)      \
+	X(memory_held)
 
 typedef _Atomic uint64_t stats_counter;
 

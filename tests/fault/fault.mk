@@ -4,4 +4,6 @@ EXTRA_DIST += tests/fault/run \
 	tests/fault/conftest.py \
 	tests/fault/test_aborts.py \
 	tests/fault/test_descriptors.py \
+	tests/fault/test_flood.py \
+	tests/fault/test_limits.py \
 	tests/fault/test_storms.py

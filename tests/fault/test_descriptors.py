@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from daemon import merge
 from lab import eventually
 from peers import (exchange, is_readable, is_reset, lull, recv_exactly,
                    reset)
@@ -145,18 +146,47 @@ def accept_all_quietly(peers, listener):
     return found
 
 
-def test_limit_is_said(unatatp_once, peers):
-    """limits.flows that needs more descriptors than the kernel grants is
-    said at the start, with the number that fits."""
-    daemon = unatatp_once.start(
-        options=unatatp_once.options(limits={"flows": 100000}),
+def bounded(starter, flows, wait=True):
+    """A daemon that cannot raise its limit of 256 descriptors."""
+    return starter.start(
+        options=starter.options(limits={"flows": flows}), wait=wait,
         prefix=["prlimit", "--nofile=256:256", "setpriv",
                 "--bounding-set=-sys_resource",
                 "--inh-caps=-sys_resource", "--"])
-    line = daemon.log.find(r"limits\.flows.*")
-    assert line and "100000" in line.group(0), daemon.log.text()
+
+
+TOO_MANY = r"limits\.flows = 100000 needs \d+ .*enough for (\d+) flows"
+
+
+def test_limit_is_refused(unatatp_once):
+    """limits.flows that needs more descriptors than the kernel grants: it
+    does not start, and names the number that fits, which then does."""
+    daemon = bounded(unatatp_once, 100000, wait=False)
+    assert daemon.wait() == 78
+    line = daemon.log.find(TOO_MANY)
+    assert line, daemon.log.text()
+    bounded(unatatp_once, int(line.group(1)))
+
+
+def test_limit_is_refused_by_a_reload(unatatp_once, peers):
+    """Likewise when a reload asks for them: everything stays as it was, and
+    whoever asked is told."""
+    daemon = bounded(unatatp_once, 10)
     client, server = peers.flow()
+    daemon.write(merge(daemon.options, {"limits": {"flows": 100000}}))
+    status, out, err = daemon.ask("reload")
+    assert status == 78 and re.search(TOO_MANY, err), (out, err)
+    assert "flows = 10;" in daemon.ask("show", "config")[1]
     exchange(client, server, 10, 10)
+    daemon.reload(limits={"flows": 12})
+    assert "flows = 12;" in daemon.ask("show", "config")[1]
+
+
+def test_what_there_is(unatatp_once, peers):
+    """limits.flows = 0 goes by the limit as it is."""
+    daemon = bounded(unatatp_once, 0)
+    exchange(*peers.flow(), 10, 10)
+    assert not daemon.log.find("limits")
 
 
 def test_limit_is_raised(unatatp_once):

@@ -26,6 +26,7 @@
 struct bench {
 	struct relay relay; /* first: on_outcome finds the bench by it */
 	struct relay_shared shared;
+	struct stats stats;
 	struct pipe_pool pool;
 	struct event_base *base;
 	int client, server; /* the far ends */
@@ -82,6 +83,7 @@ begin(struct bench *b, uint64_t splice_after)
 		.on_outcome = on_outcome,
 		.pool = &b->pool,
 		.scratch = malloc(RELAY_SCRATCH),
+		.stats = &b->stats,
 	};
 	relay_init(&b->relay, &b->shared, BUFFER, splice_after);
 	assert_int_equal(relay_attach(&b->relay, c[1]), 0);

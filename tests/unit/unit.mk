@@ -19,6 +19,7 @@ unit_tests = \
 	tests/unit/test_relay \
 	tests/unit/test_request \
 	tests/unit/test_sock \
+	tests/unit/test_sources \
 	tests/unit/test_spawn
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -65,6 +66,8 @@ tests_unit_test_request_SOURCES = tests/unit/test_request.c
 tests_unit_test_request_LDADD = $(unit_libs)
 tests_unit_test_sock_SOURCES = tests/unit/test_sock.c
 tests_unit_test_sock_LDADD = $(unit_libs)
+tests_unit_test_sources_SOURCES = tests/unit/test_sources.c
+tests_unit_test_sources_LDADD = $(unit_libs)
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c
 tests_unit_test_spawn_LDADD = $(unit_libs)
 else
