@@ -1,0 +1,60 @@
+#include "fuzz.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FDS 256
+
+/* Fuzzers free what the code under test leaves; this is the library's. */
+const char *__lsan_default_suppressions(void);
+
+/* libconfig 1.5 loses the values of what it had read when a text is wrong. */
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:libconfig_yyparse\n"
+	       "leak:libconfig_yylex\n"
+	       "leak:libconfig_scanctx_take_string\n";
+}
+
+_Noreturn void
+fuzz_fail(const char *file, int line, const char *what)
+{
+	dprintf(
+	    STDERR_FILENO, "%s:%d: this does not hold: %s\n", file, line, what);
+	abort();
+}
+
+char *
+fuzz_text(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+
+	FUZZ_CHECK(text);
+	if (size)
+		memcpy(text, data, size);
+	text[size] = '\0';
+	return text;
+}
+
+/* libFuzzer and sanitizers have kept the stream or write to the number. */
+void
+fuzz_be_quiet(void)
+{
+	stdout = fopen("/dev/null", "w");
+	stderr = fopen("/dev/null", "w");
+	FUZZ_CHECK(stdout && stderr);
+}
+
+int
+fuzz_open_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < FDS; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
