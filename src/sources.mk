@@ -59,6 +59,7 @@ libunatatp_a_SOURCES = \
 	src/gateway/ruleset_nft.c \
 	src/gateway/ruleset_walk.c \
 	src/gateway/state.c src/gateway/state.h \
+	src/gateway/state_filter.c \
 	src/gateway/status.c \
 	src/gateway/want.c \
 	src/gateway/words.c src/gateway/words.h \

@@ -10,6 +10,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* A tenth of what a worker gets where both want the same CPU. */
+#define NICENESS 10
+
 static bool dropped;
 
 /* What stays of root's capabilities, where it had them (containers). */
@@ -119,6 +122,13 @@ privs_files_own(void)
 	setfsgid(getegid());
 }
 
+bool
+privs_has_net_admin(void)
+{
+	return !capng_get_caps_process() &&
+	    capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN);
+}
+
 static void
 change_reader(capng_act_t act, capng_type_t sets)
 {
@@ -149,6 +159,23 @@ privs_enter_worker(void)
 	change_reader(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED);
 }
 
+/* A limit that is too small for everything else is left whole. */
+static rlim_t
+without_reserve(rlim_t most)
+{
+	return most > 8 * PRIVS_FDS_RESERVED ? most - PRIVS_FDS_RESERVED : most;
+}
+
+void
+privs_give_way(void)
+{
+	/* Linux: of this thread alone. Not vital, should a filter forbid it. */
+	int now = getpriority(PRIO_PROCESS, 0);
+
+	if (setpriority(PRIO_PROCESS, 0, now + NICENESS))
+		return;
+}
+
 size_t
 privs_raise_fd_limit(size_t wanted)
 {
@@ -160,12 +187,20 @@ privs_raise_fd_limit(size_t wanted)
 		struct rlimit more = { wanted, wanted };
 
 		if (!setrlimit(RLIMIT_NOFILE, &more))
-			return wanted;
+			limit = more;
 	}
-	if (limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit))
-			getrlimit(RLIMIT_NOFILE, &limit);
-	}
-	return limit.rlim_cur;
+	privs_use_reserve(false);
+	return limit.rlim_max;
+}
+
+void
+privs_use_reserve(bool on)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = on ? limit.rlim_max : without_reserve(limit.rlim_max);
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		return; /* it stays as it was: more cannot be done */
 }

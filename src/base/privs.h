@@ -5,6 +5,7 @@
 #ifndef UNATATP_BASE_PRIVS_H
 #define UNATATP_BASE_PRIVS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -40,14 +41,29 @@ void privs_files_own(void);
 void privs_wake_reader(void);
 void privs_sleep_reader(void);
 
+/* True with CAP_NET_ADMIN, which root has not in every container. */
+bool privs_has_net_admin(void);
+/* The calling thread gives way to others from now on, as by nice(1). */
+void privs_give_way(void);
+
 /* A new thread gives up what main alone needs. */
 void privs_enter_worker(void);
 
+#define PRIVS_FDS_RESERVED 4 /* descriptors that flows leave to main */
+
 /*
- * Raises the soft descriptor limit to the hard one, and the hard one to
- * WANTED where it is lower. Returns the limit now in force; less than
- * WANTED means that the kernel refused (CAP_SYS_RESOURCE).
+ * Raises the soft descriptor limit to the hard one, but for a reserve, and
+ * the hard one to WANTED where it is lower. Returns how many there may be,
+ * the reserve included; less than WANTED means that the kernel refused
+ * (CAP_SYS_RESOURCE).
  */
 size_t privs_raise_fd_limit(size_t wanted);
+
+/*
+ * Between true and false main may take from the reserve what flows have
+ * left nothing of. What it opens so stays open, and does not go to a flow
+ * when it is closed.
+ */
+void privs_use_reserve(bool on);
 
 #endif

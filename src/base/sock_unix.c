@@ -14,9 +14,22 @@
 
 typedef int attach_fn(int fd, const struct sockaddr *a, socklen_t len);
 
-/* A socket that ATTACH, bind(2) or connect(2), has put at PATH. */
+/* connect(2), too, waits no longer: where the backlog is full, unix(7). */
+static void
+set_patience(int fd, int ms)
+{
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+}
+
+/*
+ * A socket that ATTACH, bind(2) or connect(2), has put at PATH. Calls on it
+ * wait PATIENCE_MS at most; 0: for ever.
+ */
 static int
-open_at(const char *path, int flags, attach_fn *attach)
+open_at(const char *path, int flags, int patience_ms, attach_fn *attach)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int err, fd;
@@ -27,6 +40,7 @@ open_at(const char *path, int flags, attach_fn *attach)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return -errno;
+	set_patience(fd, patience_ms);
 	if (!attach(fd, (struct sockaddr *)&a, sizeof(a)))
 		return fd;
 	err = -errno;
@@ -46,7 +60,7 @@ clear_path(const char *path, pid_t *holder)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	fd = open_at(path, SOCK_NONBLOCK, connect);
+	fd = open_at(path, SOCK_NONBLOCK, 0, connect);
 	if (fd == -ECONNREFUSED)
 		return unlink(path) && errno != ENOENT ? -errno : 0;
 	if (fd == -EAGAIN) /* its backlog is full */
@@ -71,7 +85,7 @@ sock_unix_listen(const char *path, mode_t mode, pid_t *holder)
 		return err;
 	/* bind(2) makes the file: its permissions are right from the start. */
 	mask = umask(0777 & ~mode);
-	fd = open_at(path, SOCK_NONBLOCK, bind);
+	fd = open_at(path, SOCK_NONBLOCK, 0, bind);
 	umask(mask);
 	if (fd < 0)
 		return fd;
@@ -94,14 +108,7 @@ sock_unix_accept(int listener)
 int
 sock_unix_connect(const char *path, int timeout_ms)
 {
-	struct timeval tv = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
-	int fd = open_at(path, 0, connect);
-
-	if (fd < 0)
-		return fd;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-	return fd;
+	return open_at(path, 0, timeout_ms, connect);
 }
 
 int

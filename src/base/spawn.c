@@ -197,6 +197,13 @@ spawn_run(
 	return 0;
 }
 
+const char *
+spawn_error(int err)
+{
+	return err == -ETIMEDOUT ? "it did not end, and was killed"
+				 : strerror(-err);
+}
+
 void
 spawn_clear(struct spawn_result *result)
 {

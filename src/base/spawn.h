@@ -21,6 +21,9 @@ struct spawn_result {
 __attribute__((warn_unused_result)) int spawn_run(
     const char *const argv[], const char *input, struct spawn_result *result);
 
+/* What ERR of spawn_run means. */
+const char *spawn_error(int err);
+
 void spawn_clear(struct spawn_result *result);
 
 #endif

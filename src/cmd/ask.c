@@ -7,6 +7,8 @@
 #include "base/control_client.h"
 #include "cmd/command.h"
 
+#define NO_ANSWER "unatatp: the daemon at %s does not answer"
+
 struct answer {
 	ask_line_fn *on_line;
 	void *arg;
@@ -61,7 +63,9 @@ find_socket(
 static int
 no_daemon(const char *path, char word[ASK_WORD_MAX])
 {
-	if (errno == ENOENT || errno == ECONNREFUSED)
+	if (errno == EAGAIN)
+		snprintf(word, ASK_WORD_MAX, NO_ANSWER, path);
+	else if (errno == ENOENT || errno == ECONNREFUSED)
 		snprintf(word, ASK_WORD_MAX,
 		    "unatatp: no daemon answers at %s (is it running? -c FILE "
 		    "or -s PATH names another)",
@@ -111,10 +115,13 @@ ask_quietly(const struct args *args, const char *request, ask_line_fn *on_line,
 		err = -EPROTO;
 	if (!err)
 		return finish(&end, word);
-	snprintf(word, ASK_WORD_MAX, "unatatp: the daemon at %s %s", path,
-	    err == -EAGAIN	? "does not answer"
-		: err == -EPIPE ? "hung up before it had answered"
-				: "gave an answer that makes no sense");
+	if (err == -EAGAIN)
+		snprintf(word, ASK_WORD_MAX, NO_ANSWER, path);
+	else
+		snprintf(word, ASK_WORD_MAX, "unatatp: the daemon at %s %s",
+		    path,
+		    err == -EPIPE ? "hung up before it had answered"
+				  : "gave an answer that makes no sense");
 	return COMMAND_FAILURE;
 }
 

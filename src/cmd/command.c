@@ -1,7 +1,9 @@
 #include "cmd/command.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define OVERRIDES                                                      \
 	(ARGS_PORT | ARGS_CONGESTION | ARGS_VERBOSE | ARGS_BIND_IPV4 | \
@@ -47,6 +49,18 @@ command_find(const char *name)
 	return NULL;
 }
 
+/*
+ * Whoever starts us with a standard stream closed would have the next file
+ * that is opened in its place, and what is printed written there.
+ */
+static void
+open_streams(void)
+{
+	for (int i = 0; i <= STDERR_FILENO; i++)
+		if (fcntl(i, F_GETFD) < 0 && open("/dev/null", O_RDWR) != i)
+			return;
+}
+
 int
 command_main(int argc, char **argv)
 {
@@ -54,6 +68,7 @@ command_main(int argc, char **argv)
 	struct args args;
 	int status;
 
+	open_streams();
 	/* Without a subcommand it is `run`, as it was in the beginning. */
 	if (argc > 1 && argv[1][0] != '-') {
 		command = command_find(argv[1]);

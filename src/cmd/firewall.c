@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/privs.h"
 #include "cmd/command.h"
 
 static int
@@ -105,10 +106,10 @@ cmd_firewall(const struct args *args)
 		return refuse(verb, "confirm");
 	if (args->backend && !(verb->options & ARGS_BACKEND))
 		return refuse(verb, "backend");
-	if (verb->root && geteuid()) {
+	if (verb->root && (geteuid() || !privs_has_net_admin())) {
 		fprintf(stderr,
-		    "unatatp: firewall %s deals with the kernel: be root\n",
-		    verb->name);
+		    "unatatp: firewall %s deals with the kernel: be root%s\n",
+		    verb->name, geteuid() ? "" : ", and with CAP_NET_ADMIN");
 		return COMMAND_NO_PRIVILEGE;
 	}
 	if (verb->reads) {

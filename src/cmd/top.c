@@ -121,7 +121,7 @@ type(struct top_view *view, int key)
 static void
 scroll(struct top *t, int lines)
 {
-	size_t most = json_array_size(t->answers.flows);
+	size_t most = top_view_count(&t->view, t->answers.flows);
 	struct top_view *view = &t->view;
 
 	if (lines < 0 && view->first < (size_t)-lines)

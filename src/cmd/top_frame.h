@@ -21,7 +21,7 @@ enum top_style {
 struct top_piece {
 	enum top_style style;
 	int line, column; /* from 0 */
-	char text[128];
+	char text[512];	  /* as wide as a screen may be */
 };
 
 /* Pieces come in the order of lines and columns. */

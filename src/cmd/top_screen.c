@@ -3,7 +3,6 @@
 #include <curses.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <term.h>
 #include <unistd.h>
 
 static attr_t attributes[TOP_STYLES] = {
@@ -35,9 +34,7 @@ add_colours(void)
 int
 top_screen_open(void)
 {
-	int err;
-
-	if (!isatty(STDOUT_FILENO) || setupterm(NULL, STDOUT_FILENO, &err))
+	if (!isatty(STDOUT_FILENO))
 		return -1;
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen)

@@ -33,37 +33,48 @@ word(const json_t *object, const char *name)
 
 /* --- the flows' columns -------------------------------------------- */
 
-enum cell_kind { CELL_WORD, CELL_NUMBER, CELL_US, CELL_MS };
+enum cell_kind { CELL_WORD, CELL_NUMBER, CELL_RATES, CELL_US, CELL_MS };
 
-/* A column, and from which width of the screen on there is room for it. */
+/* A column, and the widths of the screen that it is for. */
 struct column {
 	const char *title;
 	const char *leg; /* of the flow; NULL: the flow's own */
 	const char *name;
 	enum cell_kind kind;
-	int width; /* negative: at the left; 0: shares what is left */
-	int from;
-	int sort; /* enum top_sort, or -1 */
+	int width;	 /* negative: at the left; 0: shares what is left */
+	int from, below; /* 0: any */
+	int sort;	 /* enum top_sort, or -1 */
 };
 
+#define NARROW 92 /* below it both rates share a column */
+
+/* clang-format off */
 static const struct column columns[] = {
-	{ "CLIENT", NULL, "src", CELL_WORD, 0, 0, -1 },
-	{ "SERVER", NULL, "dst", CELL_WORD, 0, 0, -1 },
-	{ "POLICY", NULL, "policy", CELL_WORD, -12, 126, -1 },
-	{ "AGE", NULL, "ms", CELL_MS, 6, 112, TOP_BY_AGE },
-	{ "UP/s", NULL, "rate_up", CELL_NUMBER, 6, 0, TOP_BY_RATE },
-	{ "DOWN/s", NULL, "rate_down", CELL_NUMBER, 6, 0, TOP_BY_RATE },
-	{ "client:", "client", "cc", CELL_WORD, -7, 0, -1 },
-	{ "RTT", "client", "rtt_us", CELL_US, 6, 0, -1 },
-	{ "RETR", "client", "retrans", CELL_NUMBER, 5, 0, TOP_BY_RETRANS },
-	{ "server:", "server", "cc", CELL_WORD, -7, 0, -1 },
-	{ "RTT", "server", "rtt_us", CELL_US, 6, 0, -1 },
-	{ "RETR", "server", "retrans", CELL_NUMBER, 5, 0, TOP_BY_RETRANS },
-	{ "SLOW", NULL, "slow", CELL_WORD, -6, 0, -1 },
+	{ "CLIENT", NULL, "src", CELL_WORD, 0, 0, 0, -1 },
+	{ "SERVER", NULL, "dst", CELL_WORD, 0, 0, 0, -1 },
+	{ "POLICY", NULL, "policy", CELL_WORD, -12, 126, 0, -1 },
+	{ "AGE", NULL, "ms", CELL_MS, 6, 112, 0, TOP_BY_AGE },
+	{ "BIT/s", NULL, "", CELL_RATES, 6, 0, NARROW, TOP_BY_RATE },
+	{ "UP/s", NULL, "rate_up", CELL_NUMBER, 6, NARROW, 0, TOP_BY_RATE },
+	{ "DOWN/s", NULL, "rate_down", CELL_NUMBER, 6, NARROW, 0, TOP_BY_RATE },
+	{ "client:", "client", "cc", CELL_WORD, -7, 0, 0, -1 },
+	{ "RTT", "client", "rtt_us", CELL_US, 6, 0, 0, -1 },
+	{ "RETR", "client", "retrans", CELL_NUMBER, 5, 0, 0, TOP_BY_RETRANS },
+	{ "server:", "server", "cc", CELL_WORD, -7, 0, 0, -1 },
+	{ "RTT", "server", "rtt_us", CELL_US, 6, 0, 0, -1 },
+	{ "RETR", "server", "retrans", CELL_NUMBER, 5, 0, 0, TOP_BY_RETRANS },
+	{ "SLOW", NULL, "slow", CELL_WORD, -6, 0, 0, -1 },
 };
+/* clang-format on */
 
 #define COLUMNS (sizeof(columns) / sizeof(*columns))
 #define NARROWEST 10 /* of the columns that share */
+
+static bool
+is_shown(const struct column *c, int width)
+{
+	return width >= c->from && (!c->below || width < c->below);
+}
 
 /* What each of the sharing columns gets on a screen of WIDTH. */
 static int
@@ -74,7 +85,7 @@ share(int width)
 	for (size_t i = 0; i < COLUMNS; i++) {
 		int own = columns[i].width;
 
-		if (width < columns[i].from)
+		if (!is_shown(&columns[i], width))
 			continue;
 		left -= (own < 0 ? -own : own) + (i ? 1 : 0);
 		sharing += !own;
@@ -103,6 +114,10 @@ cell(const json_t *flow, const struct column *c, char text[SHOW_TIME_MAX])
 	switch (c->kind) {
 	case CELL_NUMBER:
 		return show_number(number(holder, c->name), text);
+	case CELL_RATES:
+		return show_number(
+		    number(holder, "rate_up") + number(holder, "rate_down"),
+		    text);
 	case CELL_US:
 		return show_time(number(holder, c->name), text);
 	case CELL_MS:
@@ -112,13 +127,18 @@ cell(const json_t *flow, const struct column *c, char text[SHOW_TIME_MAX])
 	}
 }
 
-/* A negative WIDTH: at the left. What was cut off shows as a tilde. */
+/*
+ * A negative WIDTH: at the left. What was cut off shows as a tilde; of an
+ * IPv6 address it is the front, since hosts differ in the rest.
+ */
 static void
 add_cell(struct top_frame *f, enum top_style style, int width, const char *text)
 {
-	int room = width < 0 ? -width : width;
+	int room = width < 0 ? -width : width, len = (int)strlen(text);
 
-	if ((int)strlen(text) > room)
+	if (len > room && *text == '[')
+		top_frame_add(f, style, "~%s", text + len - room + 1);
+	else if (len > room)
 		top_frame_add(f, style, "%.*s~", room - 1, text);
 	else
 		top_frame_add(f, style, "%*s", width, text);
@@ -136,7 +156,7 @@ draw_flow(struct top_frame *f, const struct top_view *view, const json_t *flow)
 		enum top_style style = TOP_PLAIN;
 		char text[SHOW_TIME_MAX];
 
-		if (f->width < c->from)
+		if (!is_shown(c, f->width))
 			continue;
 		if (flow && is_slow(flow, c))
 			style = TOP_SLOW;
@@ -157,6 +177,16 @@ passes(const struct top_view *view, const json_t *flow)
 	return !*view->filter || strstr(word(flow, "src"), view->filter) ||
 	    strstr(word(flow, "dst"), view->filter) ||
 	    strstr(word(flow, "policy"), view->filter);
+}
+
+size_t
+top_view_count(const struct top_view *view, const json_t *flows)
+{
+	size_t n = 0, i;
+	json_t *flow;
+
+	json_array_foreach(flows, i, flow) n += passes(view, flow);
+	return n;
 }
 
 static void

@@ -33,6 +33,9 @@ struct top_view {
 /* The word that `show flows` knows SORT by. */
 const char *top_sort_word(enum top_sort sort);
 
+/* How many FLOWS the filter lets through. */
+size_t top_view_count(const struct top_view *view, const json_t *flows);
+
 /* Draws ANSWERS into F, which has its size. */
 void top_view_draw(const struct top_view *view,
     const struct top_answers *answers, struct top_frame *f);

@@ -10,6 +10,14 @@
 #include "conf/policy.h"
 #include "conf/reader.h"
 
+/* Descriptors that are no flow's: logs, bases, clients that watch ... */
+#define FDS_ASIDE 96
+
+/* ... a worker's base, poller, mailbox, spares and idle pipes; ... */
+#define FDS_WORKER 37
+
+#define FDS_FLOW 2
+
 /* One piece of what a snapshot holds; all go at once. */
 struct conf_memory {
 	struct conf_memory *next;
@@ -102,4 +110,22 @@ conf_default_path(const char *named)
 	if (named)
 		return named;
 	return access(CONF_DEFAULT_PATH, F_OK) ? NULL : CONF_DEFAULT_PATH;
+}
+
+size_t
+conf_workers(const struct conf *conf)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (conf->workers)
+		return (size_t)conf->workers;
+	return cpus > 0 ? (size_t)cpus : 1;
+}
+
+size_t
+conf_descriptors(const struct conf *conf)
+{
+	/* ... and its listeners. */
+	return FDS_ASIDE + conf_workers(conf) * (FDS_WORKER + conf->n_listens) +
+	    FDS_FLOW * (size_t)conf->limits.flows;
 }

@@ -166,6 +166,12 @@ const char *conf_default_path(const char *named);
 __attribute__((warn_unused_result)) int conf_control_path(
     const char *path, char text[SOCK_PATH_MAX]);
 
+/* How many workers CONF asks for on this machine. */
+size_t conf_workers(const struct conf *conf);
+
+/* How many descriptors a daemon with limits.flows flows has at most. */
+size_t conf_descriptors(const struct conf *conf);
+
 struct conf *conf_ref(struct conf *conf);
 void conf_unref(struct conf *conf); /* NULL is allowed */
 

@@ -176,6 +176,11 @@ console_show_policies(
 	const char *pair = request_value(r, "compare");
 	char name[80];
 
+	/* Each is kilobytes of answer: a line holds thousands of names. */
+	if (pair && strchr(pair, ',') != strrchr(pair, ',')) {
+		control_end(peer, EX_USAGE, "compare takes two names");
+		return;
+	}
 	if (!pair)
 		print_all(d, peer);
 	while (pair && *pair) {

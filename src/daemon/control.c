@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/privs.h"
 #include "base/sock_unix.h"
 
 struct control_peer {
@@ -215,10 +216,24 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	event_add(control->listener, NULL);
 }
 
+/* Flows may use every descriptor up, which is when somebody wants to look. */
+static int
+accept_client(int listener)
+{
+	int client = sock_unix_accept(listener);
+
+	if (client != -EMFILE)
+		return client;
+	privs_use_reserve(true);
+	client = sock_unix_accept(listener);
+	privs_use_reserve(false);
+	return client;
+}
+
 static void
 on_client(evutil_socket_t fd, short what, void *arg)
 {
-	int client = sock_unix_accept(fd);
+	int client = accept_client(fd);
 
 	(void)what;
 	if (client >= 0)
@@ -293,8 +308,10 @@ control_print(struct control_peer *peer, json_t *object)
 	struct evbuffer *out = bufferevent_get_output(peer->stream);
 	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
-	if (!text || evbuffer_add_printf(out, "%s\n", text) < 0)
+	if (!text || evbuffer_add_printf(out, "%s\n", text) < 0) {
+		log_tee(NULL, NULL); /* or this very line came here, too */
 		log_error("control: out of memory for an answer");
+	}
 	free(text);
 	json_decref(object);
 }

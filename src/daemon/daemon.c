@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/localaddr.h"
 #include "base/log.h"
 #include "base/mailbox.h"
+#include "base/privs.h"
 #include "daemon/background.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
@@ -58,16 +58,6 @@ make_events(struct daemon *d)
 	d->watch = localaddr_watch_new(d->base, on_addresses, d);
 	return d->mailbox && d->watch && reload_prepare(d) &&
 	    signals_prepare(d);
-}
-
-static size_t
-count_workers(const struct conf *conf)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (conf->workers)
-		return (size_t)conf->workers;
-	return cpus > 0 ? (size_t)cpus : 1;
 }
 
 static enum daemon_result
@@ -121,6 +111,7 @@ start_workers_quiet(struct daemon *d, const struct listen_plan *plan)
 static enum daemon_result
 start_console(struct daemon *d)
 {
+	privs_give_way(); /* the workers are there: it is main's alone */
 	d->started_ms = clock_ms();
 	d->loaded_at = time(NULL);
 	if (d->socket.fd < 0)
@@ -169,7 +160,7 @@ start(struct daemon *d)
 		.on_drained = signals_on_drained,
 		.on_answer = on_answer,
 		.live_total = &d->live_total,
-		.n_workers = count_workers(d->conf),
+		.n_workers = conf_workers(d->conf),
 	};
 	process_raise_limits(d->conf);
 	if (!make_events(d)) {

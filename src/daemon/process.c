@@ -6,17 +6,12 @@
 #include "base/log.h"
 #include "base/privs.h"
 
-/*
- * Descriptors that are no flow's: logs, listeners, bases, spares, and the
- * clients of metrics and control socket, 16 each.
- */
-#define FDS_ASIDE 96
-
-/* A flow is two descriptors; what the kernel refuses is said, not fatal. */
+/* What the kernel refuses is said, not fatal. */
 void
 process_raise_limits(const struct conf *conf)
 {
-	size_t wanted = 2 * (size_t)conf->limits.flows + FDS_ASIDE;
+	size_t wanted = conf_descriptors(conf);
+	size_t aside = wanted - 2 * (size_t)conf->limits.flows;
 	size_t got = privs_raise_fd_limit(conf->limits.flows ? wanted : 0);
 
 	if (conf->limits.flows && got < wanted)
@@ -24,7 +19,7 @@ process_raise_limits(const struct conf *conf)
 			    "kernel allows %zu, enough for %zu flows (raise "
 			    "LimitNOFILE= or ulimit -n)",
 		    (long long)conf->limits.flows, wanted, got,
-		    got > FDS_ASIDE ? (got - FDS_ASIDE) / 2 : 0);
+		    got > aside ? (got - aside) / 2 : 0);
 }
 
 enum daemon_result

@@ -32,7 +32,9 @@ reload_read(struct daemon *d)
 	struct conf *conf;
 
 	privs_wake_reader();
+	privs_use_reserve(true);
 	conf = conf_read(d->path, &d->args->over, &report);
+	privs_use_reserve(false);
 	privs_sleep_reader();
 	return conf;
 }

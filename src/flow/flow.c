@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "flow/flow_log.h"
+#include "flow/flow_view.h"
 
 /* Flushing: how often to look, and how long without progress to wait. */
 #define FLUSH_CHECK_MS 10
@@ -203,6 +204,27 @@ leave_all(struct flow_set *set, struct flow *flow)
 	TAILQ_REMOVE(&set->all, flow, all);
 }
 
+/* The line of the log, and the counters: before a peer can see the end. */
+static void
+account(struct flow *flow, enum ending ending)
+{
+	struct flow_set *set = flow->set;
+	enum conf_flow_log format = (enum conf_flow_log)set->conf->log.flows;
+	bool told = format != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO);
+	struct flow_view last;
+
+	flow_view_end(&last, flow, told);
+	if (told)
+		flow_log_end(&last, format, ending);
+	if (!flow->policy_stats)
+		flow_take_policy(flow, &set->conf->fallback);
+	policy_stats_end(flow, &last, ending);
+	stats_add(&set->stats.flows_ended, 1);
+	stats_add(&set->stats.endings[ending], 1);
+	stats_add(&set->stats.bytes_up, last.bytes[RELAY_UP]);
+	stats_add(&set->stats.bytes_down, last.bytes[RELAY_DOWN]);
+}
+
 void
 flow_close(struct flow *flow, enum ending ending)
 {
@@ -212,17 +234,7 @@ flow_close(struct flow *flow, enum ending ending)
 
 	flow_enter(flow, FLOW_CLOSED);
 	leave_all(set, flow);
-	if (set->conf->log.flows != CONF_FLOWS_OFF && log_allow(LOG_LEVEL_INFO))
-		flow_log_end(
-		    flow, (enum conf_flow_log)set->conf->log.flows, ending);
-	/* Counted before a peer can see it. */
-	if (!flow->policy_stats)
-		flow_take_policy(flow, &set->conf->fallback);
-	policy_stats_end(flow, ending);
-	stats_add(&set->stats.flows_ended, 1);
-	stats_add(&set->stats.endings[ending], 1);
-	stats_add(&set->stats.bytes_up, relay->lanes[RELAY_UP].bytes);
-	stats_add(&set->stats.bytes_down, relay->lanes[RELAY_DOWN].bytes);
+	account(flow, ending);
 	event_del(&flow->timer);
 	relay_stop(relay);
 	close_leg(&relay->legs[RELAY_CLIENT], reset);

@@ -8,10 +8,10 @@
 #include "conf/conf.h"
 #include "flow/ending.h"
 
-struct flow;
+struct flow_view;
 
-/* Writes FLOW's line in FORMAT, while its legs still stand. */
-void flow_log_end(
-    const struct flow *flow, enum conf_flow_log format, enum ending ending);
+/* Writes the line of a flow that was LAST like this (flow_view_end). */
+void flow_log_end(const struct flow_view *last, enum conf_flow_log format,
+    enum ending ending);
 
 #endif

@@ -66,7 +66,9 @@ look_at_leg(
 		return;
 	sock_congestion(leg->fd, view->cc);
 	sock_info(leg->fd, &view->info);
-	view->unread = (uint32_t)sock_unread(leg->fd);
+	/* A leg that was read dry holds nothing, and need not be asked. */
+	if (leg->readable)
+		view->unread = (uint32_t)sock_unread(leg->fd);
 	view->queued = relay_held(in);
 	view->limit = limit_of(view);
 }
@@ -89,6 +91,30 @@ flow_take_pace(struct flow *flow, int64_t now)
 	pace->at_ms = now;
 }
 
+/* What is to be had without a call to the kernel. */
+static struct flow_view
+plain_view(const struct flow *flow, int64_t now)
+{
+	const struct relay *relay = &flow->relay;
+
+	return (struct flow_view){
+		.policy = flow->policy,
+		.id = flow->id,
+		.src = flow->src,
+		.dst = flow->dst,
+		.bytes = {
+			relay->lanes[RELAY_UP].bytes,
+			relay->lanes[RELAY_DOWN].bytes,
+		},
+		.age_ms = now - flow->opened_ms,
+		.connect_ms = flow->connected_ms
+		    ? flow->connected_ms - flow->opened_ms
+		    : 0,
+		.state = flow->state,
+		.engine = relay->engine ? relay->engine->name : "-",
+	};
+}
+
 void
 flow_look_at(struct flow_view *view, struct flow *flow, int64_t now)
 {
@@ -96,25 +122,29 @@ flow_look_at(struct flow_view *view, struct flow *flow, int64_t now)
 	int64_t active = relay->active_ms;
 
 	flow_take_pace(flow, now);
-	*view = (struct flow_view){
-		.policy = flow->policy,
-		.id = flow->id,
-		.src = flow->src,
-		.dst = flow->dst,
-		.age_ms = now - flow->opened_ms,
-		.idle_ms = now - (active ? active : flow->opened_ms),
-		.connect_ms = flow->connected_ms
-		    ? flow->connected_ms - flow->opened_ms
-		    : 0,
-		.state = flow->state,
-		.engine = relay->engine ? relay->engine->name : "-",
-	};
+	*view = plain_view(flow, now);
+	view->idle_ms = now - (active ? active : flow->opened_ms);
 	if (view->idle_ms < 0) /* active_ms is of the coarse clock */
 		view->idle_ms = 0;
 	for (int i = 0; i < 2; i++) {
-		view->bytes[i] = relay->lanes[i].bytes;
 		view->rates[i] = flow->pace.rates[i];
 		look_at_leg(&view->legs[i], &relay->legs[i], &relay->lanes[!i]);
+	}
+}
+
+void
+flow_view_end(struct flow_view *view, const struct flow *flow, bool told)
+{
+	*view = plain_view(flow, clock_ms());
+	for (int i = 0; i < 2; i++) {
+		struct flow_view_leg *leg = &view->legs[i];
+		int fd = flow->relay.legs[i].fd;
+
+		leg->there = fd >= 0;
+		if (leg->there && (told || flow->connected_ms))
+			sock_info(fd, &leg->info);
+		if (leg->there && told)
+			sock_congestion(fd, leg->cc);
 	}
 }
 

@@ -1,7 +1,7 @@
 /*
- * flow_view: what one live flow is like now, in plain values that may leave
- * its thread, and a walk over a set's flows that can be left and taken up
- * again while flows come and go. On the set's thread; main owns what is
+ * flow_view: what one flow is like now, in plain values that may leave its
+ * thread, and a walk over a set's flows that can be left and taken up again
+ * while flows come and go. On the set's thread; the caller owns what is
  * filled in.
  */
 #ifndef UNATATP_FLOW_FLOW_VIEW_H
@@ -49,6 +49,14 @@ struct flow_filter {
 	bool has_src, has_dst;
 	struct prefix src, dst;
 };
+
+/*
+ * Sums up a FLOW that ends, while its legs stand: its plain values and what
+ * TCP_INFO says of the legs. Each call to the kernel counts here, so for the
+ * counters alone (not TOLD, no line is written) no more are made than those
+ * need. What nobody asks of a flow that has ended stays zero.
+ */
+void flow_view_end(struct flow_view *view, const struct flow *flow, bool told);
 
 /*
  * Fills in at most MOST views of the flows that pass FILTER, where CURSOR

@@ -1,8 +1,7 @@
 #include "flow/policy_stats.h"
 
-#include "base/clock.h"
-#include "base/sock.h"
 #include "flow/flow.h"
+#include "flow/flow_view.h"
 
 static uint64_t
 get(const stats_counter *counter)
@@ -57,24 +56,22 @@ policy_stats_leg(struct flow *flow, int side, const struct sock_info *info)
 	mark->retransmits = info->retransmits;
 }
 
-/* What the kernel says of a leg that is about to close. */
+/* What the kernel has said of a leg that is about to close. */
 static void
-end_leg(struct flow *flow, int side, struct histogram *rtt_us,
-    struct histogram *retrans_ppm)
+end_leg(struct flow *flow, int side, const struct sock_info *info,
+    struct histogram *rtt_us, struct histogram *retrans_ppm)
 {
-	struct sock_info info;
-
-	sock_info(flow->relay.legs[side].fd, &info);
-	policy_stats_leg(flow, side, &info);
-	if (info.rtt_us)
-		histogram_add(rtt_us, info.rtt_us);
-	if (info.segments)
+	policy_stats_leg(flow, side, info);
+	if (info->rtt_us)
+		histogram_add(rtt_us, info->rtt_us);
+	if (info->segments)
 		histogram_add(retrans_ppm,
-		    UINT64_C(1000000) * info.retransmits / info.segments);
+		    UINT64_C(1000000) * info->retransmits / info->segments);
 }
 
 void
-policy_stats_end(struct flow *flow, enum ending ending)
+policy_stats_end(
+    struct flow *flow, const struct flow_view *last, enum ending ending)
 {
 	struct policy_stats *stats = flow->policy_stats;
 
@@ -82,10 +79,9 @@ policy_stats_end(struct flow *flow, enum ending ending)
 	stats_add(&stats->endings[ending], 1);
 	if (!flow->connected_ms)
 		return;
-	histogram_add(
-	    &stats->duration_ms, (uint64_t)(clock_ms() - flow->opened_ms));
-	end_leg(flow, RELAY_CLIENT, &stats->client_rtt_us,
-	    &stats->client_retrans_ppm);
-	end_leg(flow, RELAY_SERVER, &stats->server_rtt_us,
-	    &stats->server_retrans_ppm);
+	histogram_add(&stats->duration_ms, (uint64_t)last->age_ms);
+	end_leg(flow, RELAY_CLIENT, &last->legs[RELAY_CLIENT].info,
+	    &stats->client_rtt_us, &stats->client_retrans_ppm);
+	end_leg(flow, RELAY_SERVER, &last->legs[RELAY_SERVER].info,
+	    &stats->server_rtt_us, &stats->server_retrans_ppm);
 }

@@ -46,16 +46,18 @@ void policy_stats_sum(
     struct policy_stats *sum, const struct policy_stats *from);
 
 struct flow;
+struct flow_view;
 struct sock_info;
 
 /*
  * FLOW is of its policy from now on; it has connected; INFO is what the
- * leg at SIDE has sent so far; it ends.
+ * leg at SIDE has sent so far; it ends as LAST.
  */
 void policy_stats_open(struct flow *flow);
 void policy_stats_connect(struct flow *flow);
 void policy_stats_leg(
     struct flow *flow, int side, const struct sock_info *info);
-void policy_stats_end(struct flow *flow, enum ending ending);
+void policy_stats_end(
+    struct flow *flow, const struct flow_view *last, enum ending ending);
 
 #endif

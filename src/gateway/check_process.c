@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/privs.h"
 #include "base/spawn.h"
 #include "gateway/checks.h"
 
 #define TEXT_MAX 65536
-#define FDS_ASIDE 64 /* as src/daemon/process.c reckons */
 #define NET_ADMIN 12 /* CAP_NET_ADMIN, a bit of CapEff */
 
 static bool
@@ -120,7 +120,7 @@ void
 check_descriptors(struct check *c)
 {
 	long flows = (long)c->facts->conf->limits.flows;
-	long need = 2 * flows + FDS_ASIDE, got = 0, most = 0;
+	long need = (long)conf_descriptors(c->facts->conf), got = 0, most = 0;
 	pid_t pid = find_daemon(c);
 	const char *text;
 
@@ -134,7 +134,7 @@ check_descriptors(struct check *c)
 	text = ask_proc(c, pid, "limits", "Max open files");
 	if (!text || sscanf(text, "%ld %ld", &got, &most) != 2) {
 		check_say(c, DOCTOR_UNKNOWN, "it cannot be read");
-	} else if (got < need) {
+	} else if (got + PRIVS_FDS_RESERVED < need) {
 		check_say(c, DOCTOR_WARNING,
 		    "%ld flows need %ld descriptors, pid %d may have %ld",
 		    flows, need, (int)pid, got);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/privs.h"
 #include "gateway/pending.h"
 
 static const struct state nothing;
@@ -21,12 +22,15 @@ complain(int err, char *said)
 	return -1;
 }
 
-/* A session that ends, perhaps by what we do, is no reason to stop. */
+/*
+ * A session that ends, perhaps by what we do, is no reason to stop; nor is
+ * a key: a guardian cannot step in while we hold the lock.
+ */
 static int
 begin(struct pending *p)
 {
 	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
-		SIGPIPE };
+		SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU };
 	int err = pending_begin(p);
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
@@ -34,6 +38,18 @@ begin(struct pending *p)
 	if (!err)
 		return 0;
 	fprintf(stderr, "unatatp: firewall: %s: %s\n", p->path, strerror(-err));
+	return -1;
+}
+
+static int
+end(struct pending *p)
+{
+	int err = pending_end(p);
+
+	if (!err)
+		return 0;
+	fprintf(stderr, "unatatp: firewall: cannot write %s: %s\n", p->path,
+	    strerror(-err));
 	return -1;
 }
 
@@ -123,6 +139,44 @@ check_table(const struct task *t, unsigned table)
 	return 0;
 }
 
+/*
+ * Our `goto' jumps over all that stands before its target: others' rules
+ * must not be among ours.
+ */
+static int
+check_places(const struct task *t)
+{
+	for (size_t f = 0; f < STATE_FAMILIES; f++)
+		for (size_t i = 0; i < t->theirs.rules[f].n; i++) {
+			const char *rule = t->theirs.rules[f].at[i];
+
+			if (!state_takes_place(rule, &t->want.rules[f]))
+				continue;
+			fprintf(stderr,
+			    "unatatp: firewall: others have a rule in the "
+			    "place of one that source = \"client\" needs (%s "
+			    "rule show: \"%s\"): give it another number\n",
+			    state_families[f].ip, rule);
+			return -1;
+		}
+	return 0;
+}
+
+/* What was made could not be read, and so not taken away again. */
+static int
+check_filter(const struct task *t)
+{
+	for (size_t f = 0; f < STATE_FAMILIES; f++)
+		if (t->theirs.unreadable[f]) {
+			fprintf(stderr,
+			    "unatatp: firewall: %s: use nft, whose tables "
+			    "others have here\n",
+			    t->theirs.unreadable[f]);
+			return -1;
+		}
+	return 0;
+}
+
 static int
 task_make(struct task *t, const struct conf *conf, enum state_backend backend)
 {
@@ -133,20 +187,17 @@ task_make(struct task *t, const struct conf *conf, enum state_backend backend)
 	*t = (struct task){ 0 };
 	if (backend == STATE_AUTO)
 		backend = state_choose_backend();
-	/* Not root, which `show' may be: as if nothing were there. */
-	if (geteuid() == 0)
+	/* Whom the kernel tells nothing may `show', as if nothing were. */
+	if (privs_has_net_admin())
 		err = state_read(&t->now, &t->theirs, table, &said);
 	if (!err)
 		err = state_want(&t->want, conf, backend, &t->now);
-	if (err == -E2BIG) {
-		fprintf(stderr,
-		    "unatatp: firewall: a policy's lists are too long for "
-		    "iptables: use nft, or shorter ones\n");
+	if (err == -E2BIG) /* the policy was named */
 		return -1;
-	}
 	if (err)
 		return complain(err, said);
-	if (check_table(t, table))
+	if (check_table(t, table) || check_places(t) ||
+	    (backend == STATE_IPTABLES && check_filter(t)))
 		return -1;
 	state_change(&t->plan, &t->now, &t->want, &t->theirs);
 	return 0;
@@ -199,9 +250,13 @@ firewall_up(
 		p.deadline = clock_ms() + 1000 * (int64_t)confirm;
 	if (status ? verdict >= 0 : !confirm)
 		p.guardian = 0;
-	pending_end(&p);
-	/* Until now the guardian would have stepped in, had we died. */
-	if (verdict >= 0 && write(verdict, "", 1) != 1)
+	/*
+	 * Until now the guardian would have stepped in, had we died, and it
+	 * will when it does not read in the file how long there is.
+	 */
+	if (end(&p))
+		status = -1;
+	else if (verdict >= 0 && write(verdict, "", 1) != 1)
 		status = complain(-errno, NULL);
 	if (verdict >= 0)
 		close(verdict);
@@ -234,7 +289,8 @@ firewall_down(void)
 	}
 	if (!status)
 		p.guardian = 0;
-	pending_end(&p);
+	if (end(&p))
+		status = -1;
 	task_clear(&t);
 	return status;
 }
@@ -254,6 +310,5 @@ firewall_confirm(void)
 		status = -1;
 	}
 	p.guardian = 0;
-	pending_end(&p);
-	return status;
+	return end(&p) ? -1 : status;
 }

@@ -23,6 +23,10 @@ enum { OPERATION, GUARDIAN };
 #define LOOK_MS 200 /* how soon a guardian sees that it was relieved */
 #define TRIES 20    /* to take back, LOOK_MS apart */
 
+/* Who guards, and until when. */
+#define RECORD "%10d %20" PRId64 "\n"
+#define RECORD_LEN 32
+
 /* Of the open file, not of the process: a fork does not lose them. */
 static int
 lock(int fd, int byte)
@@ -55,7 +59,7 @@ is_locked(int fd, int byte)
 static void
 read_guardian(struct pending *p)
 {
-	char text[64] = "";
+	char text[RECORD_LEN + 1] = "";
 	ssize_t n = pread(p->fd, text, sizeof(text) - 1, 0);
 	int pid;
 
@@ -74,8 +78,7 @@ open_file(struct pending *p, int flags)
 		return -errno;
 	snprintf(p->path, sizeof(p->path), "/run/unatatp.firewall.%ju",
 	    (uintmax_t)ns.st_ino);
-	p->fd = open(
-	    p->path, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+	p->fd = open(p->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
 	return p->fd < 0 ? -errno : 0;
 }
 
@@ -113,15 +116,37 @@ pending_begin(struct pending *p)
 	return 0;
 }
 
-void
+/*
+ * Every record is as long as another: it takes the place of the last one
+ * also where /run has no room left.
+ */
+static int
+write_guardian(const struct pending *p)
+{
+	char text[RECORD_LEN + 1];
+	int len =
+	    snprintf(text, sizeof(text), RECORD, (int)p->guardian, p->deadline);
+	ssize_t n = pwrite(p->fd, text, (size_t)len, 0);
+
+	if (n < 0)
+		return -errno;
+	return n == len ? 0 : -ENOSPC;
+}
+
+int
 pending_end(struct pending *p)
 {
-	if (ftruncate(p->fd, 0) == 0 && p->guardian)
-		dprintf(
-		    p->fd, "%d %" PRId64 "\n", (int)p->guardian, p->deadline);
+	int err = 0;
+
+	if (p->guardian)
+		err = write_guardian(p);
+	else if (ftruncate(p->fd, 0)) /* what relieves the guardian */
+		err = -errno;
 	if (!p->guardian)
 		unlink(p->path);
+	unlock(p->fd, OPERATION);
 	close(p->fd);
+	return err;
 }
 
 int64_t
@@ -140,6 +165,8 @@ pending_left(void)
 }
 
 /* --- the guardian -------------------------------------------------- */
+
+#define FDS_MAX 1024 /* nobody hands a command more of them */
 
 /* A logout may end all processes of its session: KillUserProcesses. */
 static void
@@ -211,7 +238,7 @@ guard(struct pending *p, int verdict, int (*take_back)(void *arg), void *arg)
 	if (!finished && lock(p->fd, OPERATION))
 		return;
 	syslog(LOG_WARNING, "firewall: %s: taking everything back",
-	    finished ? "no confirm has come" : "\"up\" was killed");
+	    finished ? "no confirm has come" : "\"up\" did not end well");
 	for (int i = 0; err && i < TRIES; i++) {
 		if (i)
 			poll(NULL, 0, LOOK_MS);
@@ -221,15 +248,23 @@ guard(struct pending *p, int verdict, int (*take_back)(void *arg), void *arg)
 		syslog(LOG_ERR, "firewall: it could not be taken back: %s",
 		    strerror(-err));
 	p->guardian = 0;
-	pending_end(p);
+	if (pending_end(p))
+		syslog(LOG_WARNING, "firewall: %s is left behind", p->path);
 }
 
-/* Not all C libraries have close_range(2); nor has Linux before 5.9. */
+/*
+ * Not all C libraries have close_range(2); nor has Linux before 5.9. What
+ * stayed open would keep the lock of the operation that began all this.
+ */
 static void
 close_between(int low, int high)
 {
-	if (high > low + 1)
-		syscall(SYS_close_range, low + 1, high - 1, 0);
+	if (high <= low + 1)
+		return;
+	if (!syscall(SYS_close_range, low + 1, high - 1, 0))
+		return;
+	for (int fd = low + 1; fd < high && fd < FDS_MAX; fd++)
+		close(fd);
 }
 
 /* In the child's child, with nothing open but what it needs. */

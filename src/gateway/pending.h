@@ -20,8 +20,11 @@ struct pending {
 /* Waits until no other operation is under way. 0 or -errno. */
 __attribute__((warn_unused_result)) int pending_begin(struct pending *p);
 
-/* Lets the next one begin; P's guardian and deadline stand from now. */
-void pending_end(struct pending *p);
+/*
+ * Lets the next one begin; P's guardian and deadline stand from now. 0, or
+ * -errno when they could not be written down: what stood there stands.
+ */
+__attribute__((warn_unused_result)) int pending_end(struct pending *p);
 
 /*
  * Starts P's guardian. When the deadline has come, or when this process

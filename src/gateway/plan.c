@@ -125,7 +125,7 @@ say(char **said, const struct plan_step *s, int err, const char *text)
 {
 	if (!text || !*text)
 		text = err == -EIO ? "failed and does not say why"
-				   : strerror(-err);
+				   : spawn_error(err);
 	if (asprintf(said, "%s: %s", s->command, text) < 0)
 		*said = NULL;
 }

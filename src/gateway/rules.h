@@ -5,12 +5,17 @@
 #ifndef UNATATP_GATEWAY_RULES_H
 #define UNATATP_GATEWAY_RULES_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include "conf/conf.h"
 
-/* The conntrack zone of the server legs that bear a client's address. */
-#define RULES_ZONE(conf) ((unsigned)((conf)->firewall.table % 65536))
+/*
+ * The conntrack zone of the server legs that bear a client's address: never
+ * 0, which everybody's connections are in.
+ */
+#define RULES_ZONE(conf) \
+	((unsigned)(((conf)->firewall.table - 1) % UINT16_MAX + 1))
 
 /* On a rule that leads to ours, when iptables made something for it. */
 #define RULES_COMMENTED "-m comment --comment \""
@@ -28,7 +33,7 @@ typedef const char *rules_comment(
 
 /*
  * One family's chains. 0, -ENOMEM, or -E2BIG when a policy's lists
- * multiply to too many rules.
+ * multiply to too many rules, which was said on standard error.
  */
 __attribute__((warn_unused_result)) int rules_iptables(const struct conf *conf,
     sa_family_t family, rules_comment *comment, void *arg, FILE *out);

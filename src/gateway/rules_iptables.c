@@ -136,6 +136,12 @@ write_policies(
 			    w, p, chain, verdicts[p->action], &src, &dst);
 		match_clear(&src);
 		match_clear(&dst);
+		if (err == -E2BIG)
+			fprintf(stderr,
+			    "unatatp: firewall: the lists of policy \"%s\" "
+			    "multiply to more than %d rules of iptables: use "
+			    "nft, or shorter lists\n",
+			    p->name, RULES_MAX);
 	}
 	return err;
 }

@@ -2,12 +2,11 @@
 #include "gateway/state.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/spawn.h"
 
 const struct state_family state_families[STATE_FAMILIES] = {
@@ -30,6 +29,7 @@ state_clear(struct state *state)
 		lines_clear(&state->rules[f]);
 		lines_clear(&state->routes[f]);
 		free(state->iptables[f]);
+		free(state->unreadable[f]);
 	}
 	free(state->nft);
 	*state = (struct state){ 0 };
@@ -79,6 +79,20 @@ state_is_wanted(const char *line, const struct state_lines *want)
 	return false;
 }
 
+bool
+state_takes_place(const char *rule, const struct state_lines *want)
+{
+	unsigned place, other;
+
+	if (state_is_wanted(rule, want) || sscanf(rule, "pref %u", &place) != 1)
+		return false;
+	for (size_t i = 0; i < want->n; i++)
+		if (sscanf(want->at[i], "pref %u", &other) == 1 &&
+		    other == place)
+			return true;
+	return false;
+}
+
 /* --- ip(8) --------------------------------------------------------- */
 
 /*
@@ -88,7 +102,7 @@ state_is_wanted(const char *line, const struct state_lines *want)
 static int
 take_rule(char *line, struct state_lines *ours, struct state_lines *theirs)
 {
-	char text[512], *word;
+	char text[512], *word, *name;
 	int n = snprintf(text, sizeof(text), "pref %.*s",
 	    (int)strspn(line, "0123456789"), line);
 	bool is_ours = false;
@@ -102,8 +116,12 @@ take_rule(char *line, struct state_lines *ours, struct state_lines *theirs)
 		    !strncmp(line, "all", 3)) {
 			strsep(&line, "\t ");
 		} else if (*word && *word != '[') {
-			n += snprintf(
-			    text + n, sizeof(text) - (size_t)n, " %s", word);
+			/* An interface may be called "proto", too. */
+			name = strcmp(word, "iif") && strcmp(word, "oif")
+			    ? NULL
+			    : strsep(&line, "\t ");
+			n += snprintf(text + n, sizeof(text) - (size_t)n,
+			    " %s%s%s", word, name ? " " : "", name ? name : "");
 			if (n >= (int)sizeof(text)) /* none of ours */
 				return 0;
 		}
@@ -151,7 +169,7 @@ read_lines(const char *const argv[], bool may_fail, take_line *take,
 
 	if (err || (result.status && !may_fail)) {
 		if (asprintf(said, "%s: %s", argv[0],
-			err ? strerror(-err) : result.err) < 0)
+			err ? spawn_error(err) : result.err) < 0)
 			*said = NULL;
 		spawn_clear(&result);
 		return err ? err : -EIO;
@@ -191,6 +209,29 @@ name_routes(struct state_lines *routes, unsigned table)
 	return 0;
 }
 
+/* /proc/sys/net is that of the network namespace. */
+bool
+state_has_family(size_t f)
+{
+	return f == 0 || access("/proc/sys/net/ipv6", F_OK) == 0;
+}
+
+bool
+state_serves_family(size_t f)
+{
+	char *text = NULL;
+	size_t len;
+	bool off;
+
+	if (f == 0 || !state_has_family(f))
+		return f == 0;
+	off = !file_read(
+		  "/proc/sys/net/ipv6/conf/lo/disable_ipv6", 16, &text, &len) &&
+	    *text == '1';
+	free(text);
+	return !off;
+}
+
 /* -N: names of tables and protocols as their numbers. */
 static int
 read_ip(struct state *ours, struct state *theirs, unsigned table, char **said)
@@ -208,6 +249,8 @@ read_ip(struct state *ours, struct state *theirs, unsigned table, char **said)
 		const char *const one[] = { "ip", "-N", version, "route",
 			"show", "table", number, NULL };
 
+		if (!state_has_family(f))
+			continue;
 		err = read_lines(rules, false, take_rule, &ours->rules[f],
 		    &theirs->rules[f], said);
 		if (!err)
@@ -223,132 +266,6 @@ read_ip(struct state *ours, struct state *theirs, unsigned table, char **said)
 	return err;
 }
 
-/* --- the packet filter --------------------------------------------- */
-
-/* What ARGV prints; NULL when it is not there, or fails. */
-static char *
-output_of(const char *const argv[])
-{
-	struct spawn_result result;
-	char *out = NULL;
-
-	if (spawn_run(argv, NULL, &result))
-		return NULL;
-	if (!result.status) {
-		out = result.out;
-		result.out = NULL;
-	}
-	spawn_clear(&result);
-	return out;
-}
-
-/* A chain of ours, a rule in it, or one that leads to it. */
-static bool
-is_ours(const char *line)
-{
-	const char *last = strrchr(line, ' ');
-
-	if (!strncmp(line, ":UNATATP", 8) || !strncmp(line, "-A UNATATP", 10))
-		return true;
-	return *line == '-' && !strncmp(last, " UNATATP", 8) &&
-	    last - line > 3 && !strncmp(last - 3, " -j", 3);
-}
-
-/* A builtin chain that does nothing. */
-static bool
-is_empty_chain(const char *line)
-{
-	return *line == ':' && strstr(line, " ACCEPT [");
-}
-
-struct sorter {
-	FILE *out;
-	char *text;
-	size_t len;
-	bool open; /* the table has begun */
-};
-
-static void
-sort_line(struct sorter *s, const char *table, const char *line)
-{
-	if (!strcmp(line, "COMMIT")) {
-		if (s->open)
-			fputs("COMMIT\n", s->out);
-		s->open = false;
-		return;
-	}
-	if (!s->open)
-		fprintf(s->out, "%s\n", table);
-	s->open = true;
-	fprintf(s->out, "%s\n", line);
-}
-
-/* The lines of iptables-save into [0] what is ours, [1] theirs. */
-static void
-sort_lines(struct sorter s[2], char *saved)
-{
-	char *line, *table = NULL;
-
-	while ((line = strsep(&saved, "\n"))) {
-		if (*line == '*')
-			table = line;
-		if (!strcmp(line, "COMMIT")) {
-			sort_line(&s[0], table, line);
-			sort_line(&s[1], table, line);
-		}
-		if (table && (*line == ':' || *line == '-') &&
-		    !is_empty_chain(line))
-			sort_line(&s[!is_ours(line)], table, line);
-	}
-}
-
-static int
-read_saved(char *saved, char **ours, char **theirs)
-{
-	struct sorter s[2] = { 0 };
-	int err = 0;
-
-	for (int i = 0; i < 2; i++) {
-		s[i].out = open_memstream(&s[i].text, &s[i].len);
-		if (!s[i].out)
-			err = -ENOMEM;
-	}
-	if (!err)
-		sort_lines(s, saved);
-	for (int i = 0; i < 2; i++)
-		if (s[i].out && fclose(s[i].out))
-			err = -ENOMEM;
-	for (int i = 0; i < 2; i++)
-		if (err || !*s[i].text) {
-			free(s[i].text);
-			s[i].text = NULL;
-		}
-	*ours = s[0].text;
-	*theirs = s[1].text;
-	return err;
-}
-
-/* A program that is not there has nothing of ours. */
-static int
-read_filter(struct state *ours, struct state *theirs)
-{
-	static const char *const list[] = { "nft", "list", "table", "inet",
-		"unatatp", NULL };
-	int err = 0;
-
-	ours->nft = output_of(list);
-	for (size_t f = 0; !err && f < STATE_FAMILIES; f++) {
-		const char *const save[] = { state_families[f].save, NULL };
-		char *saved = output_of(save);
-
-		if (saved)
-			err = read_saved(
-			    saved, &ours->iptables[f], &theirs->iptables[f]);
-		free(saved);
-	}
-	return err;
-}
-
 int
 state_read(
     struct state *ours, struct state *theirs, unsigned table, char **said)
@@ -359,50 +276,10 @@ state_read(
 	*ours = *theirs = (struct state){ 0 };
 	err = read_ip(ours, theirs, table, said);
 	if (!err)
-		err = read_filter(ours, theirs);
+		err = state_read_filter(ours, theirs, said);
 	if (err) {
 		state_clear(ours);
 		state_clear(theirs);
 	}
-	return err;
-}
-
-enum state_backend
-state_choose_backend(void)
-{
-	static const char *const version[] = { "nft", "--version", NULL };
-	char *out = output_of(version);
-
-	free(out);
-	return out ? STATE_NFT : STATE_IPTABLES;
-}
-
-int
-state_rehearse(const struct state *want, struct state *got, char **said)
-{
-	struct state none = { 0 }, filter = { 0 }, theirs = { 0 };
-	struct plan plan = { 0 };
-	int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	int err = 0;
-
-	*said = NULL;
-	*got = (struct state){ 0 };
-	if (home < 0 || unshare(CLONE_NEWNET))
-		err = -errno;
-	if (!err) {
-		filter.nft = want->nft;
-		memcpy(
-		    filter.iptables, want->iptables, sizeof(filter.iptables));
-		state_change(&plan, &none, &filter, &none);
-		err = plan_run(&plan, said);
-		if (!err)
-			err = read_filter(got, &theirs);
-		plan_clear(&plan);
-		state_clear(&theirs);
-		if (setns(home, CLONE_NEWNET) && !err)
-			err = -errno;
-	}
-	if (home >= 0)
-		close(home);
 	return err;
 }

@@ -29,6 +29,8 @@ struct state { /* [0] is IPv4, [1] IPv6 */
 	struct state_lines routes[STATE_FAMILIES];
 	char *nft;			/* the table's listing; NULL: none */
 	char *iptables[STATE_FAMILIES]; /* as iptables-save; NULL: none */
+	/* Of theirs: why iptables-save does not show all; NULL: it does. */
+	char *unreadable[STATE_FAMILIES];
 };
 
 /* How the families' programs are called. */
@@ -47,9 +49,18 @@ extern const struct state_family state_families[STATE_FAMILIES];
 __attribute__((warn_unused_result)) int state_read(
     struct state *ours, struct state *theirs, unsigned table, char **said);
 
+/* The part of state_read that is about the packet filter. */
+__attribute__((warn_unused_result)) int state_read_filter(
+    struct state *ours, struct state *theirs, char **said);
+
+/* True when the kernel has the family, and when it is not turned off. */
+bool state_has_family(size_t f);
+bool state_serves_family(size_t f);
+
 /*
- * What CONF asks for; NOW is what is ours already. 0, or -errno (-E2BIG:
- * too many rules for iptables).
+ * What CONF asks for, of the families that the kernel serves; NOW is what
+ * is ours already. 0, or -errno (-E2BIG: too many rules for iptables,
+ * which was said).
  */
 __attribute__((warn_unused_result)) int state_want(struct state *want,
     const struct conf *conf, enum state_backend backend,
@@ -60,6 +71,9 @@ bool state_has(const struct state_lines *lines, const char *line);
 
 /* True when LINE, as read, is one of WANT. */
 bool state_is_wanted(const char *line, const struct state_lines *want);
+
+/* True when RULE, as read, has the place of one of WANT and is not it. */
+bool state_takes_place(const char *rule, const struct state_lines *want);
 
 /* nft where nft(8) is there, else iptables. */
 enum state_backend state_choose_backend(void);

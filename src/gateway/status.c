@@ -1,4 +1,5 @@
 /* Whether what is there is what the file says. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,10 +86,14 @@ look_around(const struct conf *conf)
 	int64_t left = pending_left();
 	char text[ADDR_TEXT_MAX];
 
-	for (size_t i = 0; i < conf->n_listens; i++)
+	for (size_t i = 0; i < conf->n_listens; i++) {
+		int err = sock_probe(&conf->listens[i]);
+
 		find(true, "listener", addr_format(&conf->listens[i], text),
-		    sock_probe(&conf->listens[i]) ? "somebody listens"
-						  : "nobody listens");
+		    !err		     ? "nobody listens"
+			: err == -EADDRINUSE ? "somebody listens"
+					     : strerror(-err));
+	}
 	if (left < 0)
 		printf("confirm: nothing waits for it\n");
 	else
@@ -121,6 +126,8 @@ firewall_status(const struct conf *conf)
 		    said ? said : strerror(-err));
 	} else {
 		good = look_at_filter(&now, &want);
+		if (!state_serves_family(1))
+			printf("IPv6: turned off here, so nothing is wanted\n");
 		for (size_t f = 0; f < STATE_FAMILIES; f++) {
 			good &= look_at_lines(f, "rule", &want.rules[f],
 			    &now.rules[f], &theirs.rules[f]);

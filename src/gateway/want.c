@@ -56,6 +56,8 @@ want_ip(struct state *want, const struct conf *conf)
 		snprintf(mark + n, sizeof(mark) - (size_t)n, "/0x%x",
 		    (unsigned)c->mask);
 	for (size_t f = 0; !err && f < STATE_FAMILIES; f++) {
+		if (!state_serves_family(f))
+			continue;
 		err = add(
 		    &want->routes[f], "local default dev lo table %u", table);
 		for (size_t i = 0; !err && i < c->n_interfaces; i++)
@@ -175,7 +177,7 @@ state_want(struct state *want, const struct conf *conf,
 	if (!err && backend == STATE_NFT)
 		err = write_filter(&want->nft, conf, backend, 0, now);
 	for (size_t f = 0; backend != STATE_NFT && f < STATE_FAMILIES; f++)
-		if (!err)
+		if (!err && state_serves_family(f))
 			err = write_filter(
 			    &want->iptables[f], conf, backend, f, now);
 	if (err)

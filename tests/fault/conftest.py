@@ -6,7 +6,8 @@ import sys
 import pytest
 
 sys.path.insert(1, os.path.join(os.path.dirname(__file__), "..", "net"))
-pytest.register_assert_rewrite("lab", "peers", "daemon", "fixtures")
+pytest.register_assert_rewrite("lab", "peers", "daemon", "firewall",
+                               "fixtures")
 
 # pylint: disable=wildcard-import,unused-wildcard-import,wrong-import-position
 from fixtures import *  # noqa: E402,F401,F403

@@ -10,6 +10,7 @@ import pytest
 import daemon as daemon_module
 import lab as lab_module
 from daemon import BASE, Daemon, merge
+from firewall import Command
 from peers import Peers
 
 CONTROL = "/run/unatatp/control"
@@ -150,6 +151,34 @@ def unatatp_once(request, lab, peers, tmp_path):
     """Starts daemons, in the first mode: where the engine has no part."""
     yield from _starter(request, lab, peers, tmp_path,
                         next(iter(MODES.values())))
+
+
+@pytest.fixture(params=["nft", "iptables"])
+def backend(request):
+    """Whose rules `unatatp firewall` makes."""
+    return request.param
+
+
+@pytest.fixture
+def bare():
+    """A gateway's namespace with links, and nothing on the other ends."""
+    ns = lab_module.Namespace()
+    ns.ip("link set lo up\nlink add lan type veth peer name lan-peer\n"
+          "link add wan type veth peer name wan-peer\n"
+          "link set lan up\nlink set wan up\n"
+          "addr add 10.71.0.1/24 dev lan\naddr add fd71::1/64 dev lan nodad\n")
+    lab_module.eventually(	# the kernel adds it a moment later
+        lambda: "local fd71::1 " in ns.run(
+            "ip", "-6", "route", "show", "table", "local"))
+    yield ns
+    ns.kill_all()
+    ns.close()
+
+
+@pytest.fixture
+def firewall(bare, tmp_path):
+    """The command in a bare gateway."""
+    return Command(bare, tmp_path)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -156,11 +156,12 @@ class Namespace:
         return Counter(self, hook, match)
 
     @contextlib.contextmanager
-    def rule(self, hook, rule, priority="filter"):
+    def rule(self, hook, rule, priority="filter", kind="filter"):
         """An nft rule for as long as the block lasts."""
         table = "inet lab_rule_%d" % time.monotonic_ns()
-        self.nft("table %s { chain c { type filter hook %s priority %s; "
-                 "policy accept; %s\n}\n}" % (table, hook, priority, rule))
+        self.nft("table %s { chain c { type %s hook %s priority %s; "
+                 "policy accept; %s\n}\n}" % (table, kind, hook, priority,
+                                              rule))
         try:
             yield
         finally:
@@ -194,6 +195,7 @@ user = "";
 listen = ( { address = "127.0.0.1"; port = %d; },
            { address = "::1"; port = %d; } );
 firewall = { interfaces = [ "lan" ]; };
+policies = ( { name = "all"; source = "%%s"; } );
 """ % (PORT, PORT)
 # The line of each form that leaves the gateway's own addresses alone.
 EXEMPTION = re.compile(r"^.*(?:fib daddr type local return|"
@@ -296,21 +298,28 @@ class Lab:
         self.client.ip("route add 169.254.0.0/16 via %s\n" % GATEWAY_LAN[4])
         self.gateway.ip("route add local %s dev lo\n" % MAP6, 6)
 
-    def use_rules(self, form, exempt_local=True):
-        """Puts the gateway's rules, as unatatp makes them, in FORM: "nft",
+    def use_rules(self, form, exempt_local=True, source="gateway"):
+        """Lets unatatp make the gateway's rules for SOURCE, in FORM: "nft",
         "iptables" or None; without the exemption of the gateway's own
         addresses to see what the daemon does about them."""
-        if self.rules == (form, exempt_local):
+        if self.rules == (form, exempt_local, source):
             return
         self.gateway.run("nft", "flush", "ruleset")
+        self.gateway.run(os.environ["UNATATP"], "firewall", "down")
         if form:
-            shown = self.gateway.run(
-                os.environ["UNATATP"], "firewall", "show", "--backend", form,
-                "-c", "/dev/stdin", text=FIREWALL)
-            if not exempt_local:
-                shown = EXEMPTION.sub("", shown)
-            self.gateway.run("sh", "-eu", text=shown)
-        self.rules = (form, exempt_local)
+            self._make_rules(form, exempt_local, FIREWALL % source)
+        self.rules = (form, exempt_local, source)
+
+    def _make_rules(self, form, exempt_local, config):
+        def firewall(verb):
+            return self.gateway.run(
+                os.environ["UNATATP"], "firewall", verb, "--backend", form,
+                "-c", "/dev/stdin", text=config)
+        if exempt_local:
+            firewall("up")
+        else:
+            self.gateway.run("sh", "-eu",
+                             text=EXEMPTION.sub("", firewall("show")))
 
     def forget_rules(self):
         """Somebody else makes the rules for a while."""

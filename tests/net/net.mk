@@ -6,6 +6,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/browser.py \
 	tests/net/conftest.py \
 	tests/net/daemon.py \
+	tests/net/firewall.py \
 	tests/net/fixtures.py \
 	tests/net/lab.py \
 	tests/net/link.py \
@@ -23,6 +24,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_drain.py \
 	tests/net/test_firewall.py \
 	tests/net/test_firewall_command.py \
+	tests/net/test_firewall_harm.py \
 	tests/net/test_guard.py \
 	tests/net/test_half_close.py \
 	tests/net/test_keepalived.py \

@@ -1,24 +1,20 @@
 """`unatatp firewall`: the machine is what it was after `down`, `show` says
 what `up` does, and nobody is locked out."""
 
-import contextlib
 import os
-import re
 import signal
 import socket
-import stat
 import subprocess
 import threading
 
 import pytest
 
 import lab as places
-from daemon import BASE, binary, config_text, merge, run
-from lab import FAMILY, Namespace, eventually
+from daemon import binary, run
+from firewall import (Command, comes_back, ruled, run_files, snapshot,
+                      wrapper)
+from lab import FAMILY, eventually
 from peers import recv_exactly, reset
-
-BACKENDS = ["nft", "iptables"]
-FIREWALL = {"interfaces": ["lan"]}
 
 # What an administrator may have, in the way of everything of ours.
 FOREIGN_NFT = """
@@ -48,26 +44,6 @@ COMMIT
 """
 
 
-@pytest.fixture(params=BACKENDS)
-def backend(request):
-    """Both of them."""
-    return request.param
-
-
-@pytest.fixture(name="bare")
-def fixture_bare():
-    """A gateway's namespace with links, and nothing on the other ends."""
-    ns = Namespace()
-    ns.ip("link set lo up\nlink add lan type veth peer name lan-peer\n"
-          "link add wan type veth peer name wan-peer\n"
-          "link set lan up\nlink set wan up\n"
-          "addr add 10.71.0.1/24 dev lan\naddr add fd71::1/64 dev lan nodad\n")
-    ns.run("iptables", "-V")
-    yield ns
-    ns.kill_all()
-    ns.close()
-
-
 def furnish(ns):
     """Others' tables, chains, rules and routes."""
     ns.nft(FOREIGN_NFT)
@@ -79,61 +55,6 @@ def furnish(ns):
               "rule add not fwmark 0xca6c lookup 51820\n"
               "route add local default dev lo table 101\n"
               "route add unreachable default table 51820\n", family)
-
-
-def snapshot(ns):
-    """All that `down` must leave as it was, as text; without counts of
-    packets, which the links' own chatter moves."""
-    parts = [["nft", "list", "ruleset"], ["iptables-save"],
-             ["ip6tables-save"], ["ip", "rule"], ["ip", "-6", "rule"],
-             ["ip", "route", "show", "table", "all"],
-             ["ip", "-6", "route", "show", "table", "all"]]
-    text = "\n".join("%s\n%s" % (" ".join(argv), ns.run(*argv))
-                     for argv in parts)
-    text = re.sub(r"packets \d+ bytes \d+|\[\d+:\d+\]", "counted", text)
-    return "\n".join(line for line in text.splitlines()
-                     if not line.startswith("# "))
-
-
-def comes_back(ns, before):
-    """NS is as BEFORE within five seconds, or the test shows what is not."""
-    with contextlib.suppress(AssertionError):
-        eventually(lambda: snapshot(ns) == before, 5)
-    assert snapshot(ns) == before
-
-
-def run_files(ns):
-    """The files of ours in /run that are about NS."""
-    path = "/run/unatatp.firewall.%d" % ns.inode
-    return [path] if os.path.exists(path) else []
-
-
-class Command:
-    """`unatatp firewall` in a namespace, with a file of its own."""
-
-    def __init__(self, ns, folder, **options):
-        self.ns = ns
-        self.file = os.path.join(str(folder), "firewall.conf")
-        self.write(**options)
-
-    def write(self, **options):
-        """The configuration is BASE and OPTIONS."""
-        options = merge(merge(BASE, {"firewall": FIREWALL}), options)
-        with open(self.file, "w", encoding="ascii") as file:
-            file.write(config_text(options))
-
-    def __call__(self, verb, *args, status=0, prefix=()):
-        """Runs it; what it printed on both outputs."""
-        code, out, err = run(self.ns, "firewall", verb, "-c", self.file,
-                             *args, prefix=prefix)
-        assert code == status, (verb, code, out, err)
-        return out + err
-
-
-@pytest.fixture(name="firewall")
-def fixture_firewall(bare, tmp_path):
-    """The command in a bare gateway."""
-    return Command(bare, tmp_path)
 
 
 POLICIES = [
@@ -283,18 +204,6 @@ def test_status_sees(bare, firewall, harm):
 
 
 # --- what goes wrong -------------------------------------------------------
-
-def wrapper(folder, name, pattern):
-    """A program NAME in FOLDER that fails when its arguments match."""
-    path = os.path.join(str(folder), name)
-    with open(path, "w", encoding="ascii") as file:
-        file.write('#!/bin/sh\ncase "$*" in\n%s)\n'
-                   '\techo "%s: broken" >&2\n\texit 3\n\t;;\nesac\n'
-                   'exec /usr/bin/env PATH=/usr/sbin:/usr/bin:/sbin:/bin '
-                   '%s "$@"\n' % (pattern, name, name))
-    os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
-    return ["env", "PATH=%s:%s" % (folder, os.environ["PATH"])]
-
 
 @pytest.mark.parametrize("name,pattern", [
     ("ip", "*rule*add*"), ("ip", "*-6*rule*add*"), ("ip", "*-6*route*add*"),
@@ -486,26 +395,6 @@ def test_many_at_once(bare, firewall, backend):
 
 
 # --- what the rules do -----------------------------------------------------
-
-@contextlib.contextmanager
-def ruled(lab, folder, **options):
-    """The lab with rules that the command makes."""
-    lab.use_rules(None)
-    lab.forget_rules()
-    for family in (4, 6):
-        lab.gateway.ip("rule del fwmark 0x100/0xf00 iif lan lookup 100\n"
-                       "route flush table 100\n", family)
-    command = Command(lab.gateway, folder, **options)
-    try:
-        yield command
-    finally:
-        command("down")
-        for family in (4, 6):
-            lab.gateway.ip("""
-                rule add fwmark 0x100/0xf00 iif lan lookup 100
-                route add local default dev lo table 100
-            """, family)
-
 
 def refused(peers, family, port):
     """True when a connection to PORT of the server is refused."""

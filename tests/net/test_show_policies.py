@@ -1,6 +1,7 @@
 """`show policies`: what the flows of each policy were like, live."""
 
 import select
+import socket
 import threading
 
 import pytest
@@ -214,3 +215,15 @@ def test_table(unatatp_once, peers):
     assert lines[lines.index(row) + 1].startswith("  ended: ")
     assert [line.split()[0] for line in lines if line[0] != " "] == [
         "POLICY", "guests", "office", "default"]
+
+
+def test_compare_no_more_than_two(unatatp_once):
+    """A short request cannot make the daemon print without end."""
+    daemon = unatatp_once()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(daemon.control)
+        client.sendall(b"show policies compare=%s\n" % b",".join(
+            [b"all"] * 900))
+        with client.makefile("r") as answer:
+            assert answer.readline() == "end 64 compare takes two names\n"

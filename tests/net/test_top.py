@@ -1,5 +1,6 @@
 """unatatp top: one frame, and a person at a terminal."""
 
+import re
 import signal
 import time
 
@@ -142,6 +143,41 @@ def test_resize(unatatp_once, peers, top, size):
     screen.resize(130, 30)
     screen.shows(name_of(client), "office-vpn")
     assert screen.process.poll() is None
+
+
+def test_eighty_columns(unatatp_once, peers, top, family):
+    """On 80 columns every column is whole, and addresses tell hosts apart."""
+    daemon = unatatp_once(policies=POLICIES)
+    client, server = peers.flow(family)
+    exchange_some(client, server)
+    screen = top(daemon, columns=80, lines=24)
+    screen.shows("BIT/s", "client:", "server:", "SLOW")
+    name = name_of(client)
+    screen.shows(name[-10:] if family == 6 else name[:10], "reno", "cubic")
+
+
+def test_very_wide(unatatp_once, top):
+    """The clock stands at the right of a very wide screen."""
+    screen = top(unatatp_once(), columns=300, lines=24)
+    screen.shows("unatatp 0")
+    eventually(lambda: re.search(r"\d\d:\d\d:\d\d$", screen.lines()[0]))
+    assert len(screen.lines()[0]) == 300
+
+
+def test_scroll_ends_with_the_filter(unatatp_once, peers, top):
+    """However far down: the last flow that the filter lets through stays."""
+    daemon = unatatp_once(policies=POLICIES)
+    listener = peers.listen()
+    clients = [peers.flow(listener=listener)[0] for _ in range(60)]
+    screen = top(daemon)
+    screen.shows("CLIENT")
+    one = name_of(clients[7])
+    screen.press("/" + one + "\n")
+    screen.shows("filter: " + one)
+    screen.press("\x1b[6~" * 3)
+    screen.press("ppp")	# all keys before it were taken
+    screen.shows("paused")
+    assert sum(line.startswith(one) for line in screen.lines()) == 1
 
 
 def test_daemon_goes_and_comes(unatatp_once, top):

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 import lab as places
+from firewall import ruled
 from lab import PORT, Namespace
 from peers import (assert_reset, exchange, recv_exactly, recv_to_end,
                    reset, try_connect)
@@ -16,62 +17,20 @@ REUSES = 1000
 CLIENT_PORT = 4321
 INVALID = "ct state invalid"
 
-# What the firewall has to do for it, on the side of the servers. Divert: what
-# comes back, and errors about it (path MTU), is for our socket. Zone: both
-# legs have one and the same 4-tuple under "client". Keep: no masquerading.
-RULES = """
-table inet lab_source {
-	chain zone_out {
-		type filter hook output priority raw; policy accept;
-		oifname != "lan" meta l4proto tcp fib saddr type != local \
-			ct zone set 100
-	}
-	chain zone_in {
-		type filter hook prerouting priority raw; policy accept;
-		iifname != "lan" meta l4proto { tcp, icmp, ipv6-icmp } \
-			socket transparent 1 socket wildcard 0 ct zone set 100
-	}
-	chain divert {
-		type filter hook prerouting priority mangle; policy accept;
-		iifname != "lan" meta l4proto { tcp, icmp, ipv6-icmp } \
-			socket transparent 1 socket wildcard 0 \
-			meta mark set mark and 0xfffff0ff or 0x100 accept
-	}
-	chain keep {
-		type nat hook postrouting priority srcnat - 1; policy accept;
-		ct zone 100 meta nfproto ipv4 snat ip to ip saddr
-		ct zone 100 meta nfproto ipv6 snat ip6 to ip6 saddr
-	}
-}
-"""
-
-
-@contextlib.contextmanager
-def back_routes(lab):
-    """What the divert chain marks is delivered here."""
-    lines = "".join("rule %%s fwmark 0x100/0xf00 iif %s lookup 100\n" % link
-                    for link in ("wan", "wan2"))
-    for version in (4, 6):
-        lab.gateway.ip(lines.replace("%s", "add"), version)
-    try:
-        yield
-    finally:
-        for version in (4, 6):
-            lab.gateway.ip(lines.replace("%s", "del"), version)
+both_backends = pytest.mark.parametrize("backend", ["nft", "iptables"])
 
 
 @pytest.fixture
-def way_back(lab):
-    """The rules and routes for the servers' answers."""
-    lab.gateway.nft(RULES)
-    try:
-        with back_routes(lab):
-            yield
-    finally:
-        lab.gateway.run("nft", "delete", "table", "inet", "lab_source")
+def backend():
+    """Whose rules there are, where a test does not ask for both."""
+    return "nft"
 
 
-pytestmark = pytest.mark.usefixtures("way_back")
+@pytest.fixture
+def lab(session_lab, backend):
+    """The lab with the rules that `unatatp firewall up` makes for it."""
+    session_lab.use_rules(backend, source="client")
+    return session_lab
 
 
 def stand(peers, listener, **how):
@@ -94,6 +53,7 @@ def transparent(peers, address, port):
     return sock
 
 
+@both_backends
 @pytest.mark.parametrize("source", SOURCES)
 def test_server_sees_the_client(unatatp, peers, source):
     """One policy serves both families, each client with its own address;
@@ -106,6 +66,7 @@ def test_server_sees_the_client(unatatp, peers, source):
         exchange(client, server, 3000001, 2000003)
 
 
+@both_backends
 def test_port_to_two_servers(unatatp, peers, family):
     """One client port is open to several servers at once."""
     unatatp.policy(source="client")
@@ -189,6 +150,7 @@ def test_port_reuse_without_timestamps(unatatp, lab, peers, family, end):
     assert daemon.stats()["port_fallbacks"] == 0
 
 
+@both_backends
 def test_port_free_soon(unatatp, peers, family):
     """While the last connection is not over, such as until the server has
     acknowledged its end, the next one waits and then has the port."""
@@ -312,6 +274,7 @@ def form(request):
     return request.param
 
 
+@both_backends
 @pytest.mark.parametrize("mark", [0x42, 0x142], ids=hex)
 def test_mark(unatatp, lab, peers, form, mark):
     """Every packet of the server leg carries the mark, from whatever
@@ -341,6 +304,7 @@ def server_answers_by_eth1(lab, family):
         lab.server.ip(lines.replace("%s", "del"), family)
 
 
+@both_backends
 def test_interface(unatatp, lab, peers, form):
     """The server leg leaves by the named interface, whatever its source."""
     name, family = form
@@ -368,18 +332,30 @@ def test_interface_port_reuse(unatatp_once, lab, peers, family):
     assert daemon.stats()["port_fallbacks"] == 0
 
 
+@contextlib.contextmanager
+def masquerade(ns, backend, family):
+    """All that leaves for the servers, by BACKEND."""
+    if backend == "nft":
+        with ns.rule("postrouting", 'oifname { "wan", "wan2" } masquerade',
+                     "srcnat", "nat"):
+            yield
+        return
+    nat = {4: "iptables", 6: "ip6tables"}[family]
+    rule = ["POSTROUTING", "-o", "wan+", "-j", "MASQUERADE"]
+    ns.run(nat, "-t", "nat", "-A", *rule)
+    try:
+        yield
+    finally:
+        ns.run(nat, "-t", "nat", "-D", *rule)
+
+
+@both_backends
 @pytest.mark.parametrize("source", SOURCES)
-def test_masquerade(unatatp, lab, peers, family, source):
+def test_masquerade(unatatp, lab, peers, backend, family, source):
     """A gateway that masquerades everything else; conntrack sees nothing
     that it calls invalid, which many a firewall drops."""
     unatatp.policy(source=source)
-    lab.gateway.nft("""
-        table inet lab_nat {
-            chain post { type nat hook postrouting priority srcnat;
-                oifname { "wan", "wan2" } masquerade
-            }
-        }""")
-    try:
+    with masquerade(lab.gateway, backend, family):
         for _ in range(10):
             client, server, peer = stand(peers, peers.listen(family=family))
             assert peer[0] == places.CLIENT[family]
@@ -388,10 +364,9 @@ def test_masquerade(unatatp, lab, peers, family, source):
                     lab.gateway.counter("input", INVALID) as two:
                 exchange(client, server, 300001, 200003)
                 assert one.packets + two.packets == 0
-    finally:
-        lab.gateway.run("nft", "delete", "table", "inet", "lab_nat")
 
 
+@both_backends
 @pytest.mark.parametrize("source", SOURCES)
 def test_strict_reverse_path(unatatp_once, lab, peers, source):
     """The sysctls that wg-quick sets."""
@@ -407,21 +382,24 @@ def test_strict_reverse_path(unatatp_once, lab, peers, source):
                            ipv4__conf__all__src_valid_mark=0)
 
 
-def test_others_pass(unatatp_once, peers, family):
+@both_backends
+def test_others_pass(unatatp_once, lab, peers, family, backend, tmp_path):
     """What comes in on the servers' side and is nobody's here goes on,
     though a listener has that port on every address."""
-    daemon = unatatp_once(
-        listen=[{"address": {4: "0.0.0.0", 6: "::"}[family],
-                 "port": PORT}],
-        policies=[{"name": "all", "source": "client"}])
-    inside = peers.listen(places.CLIENT[family], port=PORT,
-                          ns=peers.lab.client)
-    outside = peers.connect(inside, source=places.SERVER[family],
-                            ns=peers.lab.server)
-    inner, peer = peers.accept(inside)
-    assert peer == outside.getsockname()[:2]
-    exchange(outside, inner, 1001, 1003)
-    assert daemon.stats()["flows_opened"] == 0
+    options = {"listen": [{"address": {4: "0.0.0.0", 6: "::"}[family],
+                           "port": PORT}],
+               "policies": [{"name": "all", "source": "client"}]}
+    with ruled(lab, tmp_path, **options) as command:
+        command("up", "--backend", backend)
+        daemon = unatatp_once(**options)
+        inside = peers.listen(places.CLIENT[family], port=PORT,
+                              ns=lab.client)
+        outside = peers.connect(inside, source=places.SERVER[family],
+                                ns=lab.server)
+        inner, peer = peers.accept(inside)
+        assert peer == outside.getsockname()[:2]
+        exchange(outside, inner, 1001, 1003)
+        assert daemon.stats()["flows_opened"] == 0
 
 
 FAR = {4: "10.75.0.2", 6: "fd75::2"}
@@ -455,6 +433,7 @@ def far(lab):
     host.close()
 
 
+@both_backends
 @pytest.mark.parametrize("source", SOURCES)
 def test_path_mtu(unatatp, far, peers, family, source):
     """A router's "packet too big" goes to the client's address and still
@@ -474,7 +453,8 @@ def test_no_way_back(unatatp, lab, peers):
     """Without the rules the answers pass the gateway by; the flow ends at
     the connect timeout, and the client is reset."""
     daemon = unatatp.policy(source="client", timeouts={"connect": "300ms"})
-    lab.gateway.run("nft", "flush", "chain", "inet", "lab_source", "divert")
+    lab.gateway.run("nft", "flush", "chain", "inet", "unatatp", "zone_in")
+    lab.forget_rules()
     client = try_connect(peers, peers.listen())
     if client:
         assert_reset(client)
@@ -485,8 +465,7 @@ def test_no_way_back(unatatp, lab, peers):
 def test_gateway_itself(unatatp, lab, peers, family, source):
     """Towards the gateway's own addresses, where a policy allows them, the
     source is the gateway: its answer would not come back otherwise."""
-    lab.use_rules("nft", exempt_local=False)
-    lab.gateway.nft(RULES)
+    lab.use_rules("nft", exempt_local=False, source="client")
     daemon = unatatp.policy(source=source, allow_local=True)
     inside = peers.listen(places.GATEWAY[family], port=7777, ns=lab.gateway)
     client, server, peer = stand(peers, inside)
@@ -510,6 +489,36 @@ def test_loop(unatatp, lab, peers, family, source):
         daemon.wait_stat("loop")
         assert dials.packets == 0
     assert daemon.stats()["flows_opened"] == 1
+
+
+ELSEWHERE = "10.99.0.1"
+
+
+@both_backends
+@pytest.mark.parametrize("source", SOURCES)
+def test_misrouted(unatatp_once, lab, peers, source):
+    """A router on the clients' side sends what we dial back to us. What
+    would answer goes to the client, who knows nothing of it: no flow of a
+    flow begins, and the first one ends at the connect timeout."""
+    daemon = unatatp_once.policy(source=source, timeouts={"connect": "2s"})
+    lab.client.sysctl(ipv4__ip_forward=1, ipv4__conf__all__accept_local=1,
+                      ipv4__conf__eth0__send_redirects=0,
+                      ipv4__conf__all__send_redirects=0)
+    lab.gateway.ip("route add %s via %s dev lan\n" % (ELSEWHERE,
+                                                      places.CLIENT[4]))
+    try:
+        with lab.gateway.counter(
+                "prerouting", "iifname lan ip daddr %s "
+                "tcp flags & (syn|ack) == syn" % ELSEWHERE) as syns:
+            client = peers.connect((ELSEWHERE, 80))
+            assert_reset(client)
+            assert syns.packets > 1	# the first is the client's own
+        daemon.wait_stat("connect-timeout")
+        assert daemon.stats()["flows_opened"] == 1
+    finally:
+        lab.gateway.ip("route del %s via %s dev lan\n" % (ELSEWHERE,
+                                                          places.CLIENT[4]))
+        lab.client.sysctl(ipv4__ip_forward=0, ipv4__conf__all__accept_local=0)
 
 
 @pytest.mark.parametrize("source", SOURCES)
