@@ -128,6 +128,12 @@ spawn_run(
 	return 0;
 }
 
+const char *
+spawn_error(int err)
+{
+	return strerror(-err);
+}
+
 void
 spawn_clear(struct spawn_result *result)
 {

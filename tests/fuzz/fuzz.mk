@@ -3,7 +3,14 @@
 # anew with clang (libfuzzer.make) and lets them look for more.
 fuzz_tests = \
 	tests/fuzz/addr \
+	tests/fuzz/client \
 	tests/fuzz/conf \
+	tests/fuzz/control \
+	tests/fuzz/doctor \
+	tests/fuzz/environment \
+	tests/fuzz/firewall \
+	tests/fuzz/http \
+	tests/fuzz/relay \
 	tests/fuzz/value
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
@@ -13,10 +20,36 @@ fuzz_common = tests/fuzz/answers.c tests/fuzz/answers.h \
 
 tests_fuzz_addr_SOURCES = tests/fuzz/addr.c $(fuzz_common)
 tests_fuzz_addr_LDADD = $(unatatp_LDADD)
+tests_fuzz_client_SOURCES = tests/fuzz/client.c $(fuzz_common)
+tests_fuzz_client_LDADD = $(unatatp_LDADD)
+tests_fuzz_client_LDFLAGS = $(AM_LDFLAGS) $(wrap_client)
 tests_fuzz_conf_SOURCES = tests/fuzz/conf.c $(fuzz_common)
 tests_fuzz_conf_LDADD = $(unatatp_LDADD)
+tests_fuzz_control_SOURCES = tests/fuzz/control.c $(fuzz_common)
+tests_fuzz_control_LDADD = $(unatatp_LDADD)
+tests_fuzz_control_LDFLAGS = $(AM_LDFLAGS) $(wrap_control)
+tests_fuzz_doctor_SOURCES = tests/fuzz/doctor.c $(fuzz_common)
+tests_fuzz_doctor_LDADD = $(unatatp_LDADD)
+tests_fuzz_doctor_LDFLAGS = $(AM_LDFLAGS) $(wrap_doctor)
+tests_fuzz_environment_SOURCES = tests/fuzz/environment.c $(fuzz_common)
+tests_fuzz_environment_LDADD = $(unatatp_LDADD)
+tests_fuzz_environment_LDFLAGS = $(AM_LDFLAGS) $(wrap_environment)
+tests_fuzz_firewall_SOURCES = tests/fuzz/firewall.c $(fuzz_common)
+tests_fuzz_firewall_LDADD = $(unatatp_LDADD)
+tests_fuzz_http_SOURCES = tests/fuzz/http.c $(fuzz_common)
+tests_fuzz_http_LDADD = $(unatatp_LDADD)
+tests_fuzz_relay_SOURCES = tests/fuzz/relay.c $(fuzz_common)
+tests_fuzz_relay_LDADD = $(unatatp_LDADD)
+tests_fuzz_relay_LDFLAGS = $(AM_LDFLAGS) $(wrap_relay)
 tests_fuzz_value_SOURCES = tests/fuzz/value.c $(fuzz_common)
 tests_fuzz_value_LDADD = $(unatatp_LDADD)
+
+# What stands in another function's place, by the linker.
+wrap_client = -Wl,--wrap=sock_unix_connect
+wrap_control = -Wl,--wrap=worker_send
+wrap_doctor = -Wl,--wrap=opendir
+wrap_environment = -Wl,--wrap=sock_adopt -Wl,--wrap=log_line
+wrap_relay = -Wl,--wrap=recv -Wl,--wrap=send -Wl,--wrap=splice
 
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/libfuzzer.make
 
@@ -34,8 +67,28 @@ fuzz_libs = $(LIBEVENT_EXTRA_LIBS) $(LIBEVENT_LIBS) $(LIBCONFIG_LIBS) \
 FUZZ_MAKE = @$(MAKE) --no-print-directory -f $(srcdir)/tests/fuzz/libfuzzer.make \
 	top='$(srcdir)' sources='$(fuzz_sources)' tests='$(fuzz_tests)' \
 	flags='$(fuzz_flags)' libs='$(fuzz_libs)' \
+	wrap_client='$(wrap_client)' \
+	wrap_control='$(wrap_control)' wrap_doctor='$(wrap_doctor)' \
+	wrap_environment='$(wrap_environment)' wrap_relay='$(wrap_relay)' \
 	about_addr='base/addr.c' \
+	about_client='base/control_client.c' \
 	about_conf='conf' \
+	about_control='daemon/control.c daemon/console.c daemon/request.c \
+		daemon/console_flows.c' \
+	about_doctor='gateway/ruleset.c gateway/ruleset_iptables.c \
+		gateway/ruleset_match.c gateway/ruleset_nft.c \
+		gateway/ruleset_walk.c gateway/facts.c \
+		gateway/facts_listener.c gateway/match.c gateway/words.c \
+		gateway/check_capture.c gateway/check_filter.c \
+		gateway/check_kernel.c gateway/check_process.c \
+		gateway/check_route.c gateway/check_rule.c \
+		gateway/check_sysctl.c' \
+	about_environment='base/notify.c daemon/inherit.c' \
+	about_firewall='gateway/state.c gateway/state_filter.c \
+		gateway/plan.c gateway/want.c' \
+	about_http='daemon/http.c daemon/status.c' \
+	about_relay='flow/relay.c flow/relay_buffer.c flow/relay_splice.c \
+		flow/pipe_pool.c base/poller.c' \
 	about_value='conf/value.c daemon/request.c' \
 	seconds='$(FUZZ_SECONDS)' only='$(FUZZ)'
 
