@@ -11,12 +11,16 @@ libunatatp_a_SOURCES = \
 	src/base/poller.c src/base/poller.h \
 	src/base/privs.c src/base/privs.h \
 	src/base/sock.c src/base/sock.h \
+	src/base/sock_buffer.c \
 	src/base/sock_diag.c \
 	src/base/sock_options.c \
 	src/base/sock_unix.c src/base/sock_unix.h \
 	src/base/spawn.c src/base/spawn.h \
+	src/base/window.h \
+	src/base/window_why.c \
 	src/conf/conf.c src/conf/conf.h \
 	src/conf/conf_check.c \
+	src/conf/conf_congestion.c \
 	src/conf/conf_lists.c \
 	src/conf/conf_print.c \
 	src/conf/conf_read.c \
@@ -29,47 +33,54 @@ libunatatp_a_SOURCES = \
 	src/conf/report.c src/conf/report.h \
 	src/conf/suggest.c src/conf/suggest.h \
 	src/conf/value.c src/conf/value.h \
-	src/gateway/arena.c src/gateway/arena.h \
 	src/gateway/change.c \
-	src/gateway/check_capture.c \
-	src/gateway/check_filter.c \
-	src/gateway/check_kernel.c \
-	src/gateway/check_process.c \
-	src/gateway/check_route.c \
-	src/gateway/check_rule.c \
-	src/gateway/check_sysctl.c \
-	src/gateway/checks.h \
-	src/gateway/doctor.c src/gateway/doctor.h \
-	src/gateway/facts.c src/gateway/facts.h \
-	src/gateway/facts_listener.c \
 	src/gateway/firewall.c src/gateway/firewall.h \
 	src/gateway/match.c src/gateway/match.h \
-	src/gateway/mend.c \
 	src/gateway/pending.c src/gateway/pending.h \
 	src/gateway/plan.c src/gateway/plan.h \
-	src/gateway/probe.c src/gateway/probe.h \
-	src/gateway/probe_end.c \
 	src/gateway/recent.c src/gateway/recent.h \
 	src/gateway/rules.h \
 	src/gateway/rules_iptables.c \
 	src/gateway/rules_nft.c \
-	src/gateway/ruleset.c src/gateway/ruleset.h \
-	src/gateway/ruleset_iptables.c \
-	src/gateway/ruleset_match.c \
-	src/gateway/ruleset_nft.c \
-	src/gateway/ruleset_walk.c \
 	src/gateway/state.c src/gateway/state.h \
 	src/gateway/state_filter.c \
 	src/gateway/status.c \
 	src/gateway/want.c \
-	src/gateway/words.c src/gateway/words.h \
+	src/doctor/arena.c src/doctor/arena.h \
+	src/doctor/check_capture.c \
+	src/doctor/check_filter.c \
+	src/doctor/check_kernel.c \
+	src/doctor/check_process.c \
+	src/doctor/check_route.c \
+	src/doctor/check_rule.c \
+	src/doctor/check_sysctl.c \
+	src/doctor/check_source.c \
+	src/doctor/checks.h \
+	src/doctor/doctor.c src/doctor/doctor.h \
+	src/doctor/facts.c src/doctor/facts.h \
+	src/doctor/facts_daemon.c \
+	src/doctor/facts_listener.c \
+	src/doctor/mend.c \
+	src/doctor/probe.c src/doctor/probe.h \
+	src/doctor/probe_end.c \
+	src/doctor/ruleset.c src/doctor/ruleset.h \
+	src/doctor/ruleset_iptables.c \
+	src/doctor/ruleset_match.c \
+	src/doctor/ruleset_nft.c \
+	src/doctor/ruleset_place.c \
+	src/doctor/ruleset_walk.c \
+	src/doctor/words.c src/doctor/words.h \
+	src/flow/chooser.c src/flow/chooser.h \
+	src/flow/choosers.c src/flow/choosers.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
+	src/flow/flow_auto.c \
 	src/flow/flow_dial.c \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
 	src/flow/flow_view.c src/flow/flow_view.h \
 	src/flow/histogram.c src/flow/histogram.h \
+	src/flow/latency.c src/flow/latency.h \
 	src/flow/listener.c src/flow/listener.h \
 	src/flow/pipe_pool.c src/flow/pipe_pool.h \
 	src/flow/policy_stats.c src/flow/policy_stats.h \
@@ -121,6 +132,12 @@ libunatatp_a_SOURCES = \
 	src/cmd/top_frame.c src/cmd/top_frame.h \
 	src/cmd/top_screen.c src/cmd/top_screen.h \
 	src/cmd/top_view.c src/cmd/top_view.h
+
+if HAVE_BPF
+libunatatp_a_SOURCES += src/base/window.c
+else
+libunatatp_a_SOURCES += src/base/window_none.c
+endif
 
 # The status page, as bytes in C.
 nodist_libunatatp_a_SOURCES = src/daemon/page.c

@@ -6,7 +6,9 @@ systemd_units = \
 	contrib/systemd/unatatp.service \
 	contrib/systemd/unatatp.socket \
 	contrib/systemd/unatatp@.service
-EXTRA_DIST += $(systemd_units) contrib/systemd/firewall.conf
+EXTRA_DIST += $(systemd_units) \
+	contrib/systemd/firewall.conf \
+	contrib/systemd/initial-window.conf
 
 if INSTALL_UNITS
 nodist_systemdsystemunit_DATA = \

@@ -40,3 +40,9 @@ clock_timeval(int64_t ms)
 		.tv_usec = ms % 1000 * 1000,
 	};
 }
+
+int64_t
+clock_wall_s(void)
+{
+	return read_ms(CLOCK_REALTIME) / 1000;
+}

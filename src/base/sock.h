@@ -20,6 +20,7 @@
 /* What one leg's socket gets. A zero (dscp: -1) leaves the kernel's own. */
 struct sock_options {
 	char congestion[SOCK_CONGESTION_MAX]; /* "": the system's */
+	int64_t initial_window;		      /* segments: sock_begin_window */
 	int64_t notsent_lowat;		      /* bytes */
 	int64_t mss;			      /* bytes */
 	int64_t window_clamp;		      /* bytes */
@@ -29,6 +30,10 @@ struct sock_options {
 	int64_t dscp;			      /* 0..63, -1: leave */
 	int64_t sndbuf;			      /* bytes */
 	int64_t rcvbuf;			      /* bytes */
+
+	/* For who sets congestion: the names that it is chosen from. */
+	const char **congestion_among;
+	size_t n_congestion_among;
 };
 
 /* What the kernel gives a new socket: nothing of ours. */
@@ -36,7 +41,7 @@ extern const struct sock_options sock_options_none;
 
 /*
  * Sets on FD whatever WANT asks for and HAVE does not say it has already,
- * but the congestion algorithm. HAVE is sock_options_none or what the
+ * but congestion and initial_window. HAVE is sock_options_none or what the
  * listener let inherit (keepalive, notsent_lowat, user_timeout, mss: those
  * that a zero turns off again). An option that the kernel refuses is left
  * out: returns the first such error as -errno, 0 when all were taken.
@@ -53,6 +58,17 @@ __attribute__((warn_unused_result)) int sock_set_congestion(
 
 /* The algorithm in force; "" when the kernel does not say. */
 void sock_congestion(int fd, char name[SOCK_CONGESTION_MAX]);
+
+/*
+ * Lets a connection on which nothing was sent yet begin with a congestion
+ * window of SEGMENTS, and starts its algorithm anew. 0 or -errno:
+ * -ENOPROTOOPT when window_allow did not reach this socket.
+ */
+__attribute__((warn_unused_result)) int sock_begin_window(
+    int fd, int64_t segments);
+
+/* 0 when connections of LISTENER will be able to. */
+__attribute__((warn_unused_result)) int sock_may_begin_window(int listener);
 
 /*
  * A transparent listener with what accepted sockets inherit: TCP_NODELAY,
@@ -135,6 +151,12 @@ __attribute__((warn_unused_result)) int sock_connect_result(int fd);
  */
 bool sock_is_dead(int fd);
 
+/*
+ * True when FD takes bytes: no more than half of TCP_NOTSENT_LOWAT is unsent.
+ * When not, epoll will tell.
+ */
+bool sock_is_writable(int fd);
+
 /* True when the next byte to read is an urgent one: sockatmark(3). */
 bool sock_at_mark(int fd);
 
@@ -152,6 +174,7 @@ struct sock_info {
 	uint32_t rtt_us, rttvar_us, min_rtt_us;
 	uint32_t rto_us;
 	uint32_t cwnd, mss;	/* the congestion window, in segments of MSS */
+	uint32_t advmss;	/* the largest segment that the peer may send */
 	uint32_t segments;	/* with data, sent in all */
 	uint32_t retransmits;	/* of them: those sent again */
 	uint32_t unacked;	/* sent, not yet acknowledged */
@@ -160,6 +183,7 @@ struct sock_info {
 	bool has_window;	/* the kernel tells: since Linux 5.4 */
 	bool app_limited;	/* the rate was held down by its sender */
 	uint64_t delivery_rate; /* bits a second */
+	uint64_t pacing_rate;	/* likewise: the most that it would send */
 	uint64_t busy_us, rwnd_limited_us, sndbuf_limited_us;
 };
 
@@ -168,6 +192,32 @@ void sock_info(int fd, struct sock_info *info);
 
 /* Bytes that wait to be read: SIOCINQ, tcp(7). */
 size_t sock_unread(int fd);
+
+/* The most that FD may hold unsent: TCP_NOTSENT_LOWAT. 0 or -errno. */
+__attribute__((warn_unused_result)) int sock_bound_unsent(
+    int fd, uint32_t bytes);
+
+/*
+ * Fixes FD's receive buffer at BYTES of memory and its window at WINDOW: on
+ * a connected socket, whose window scale was settled when the kernel still
+ * meant to tune the buffer by itself. 0 or -errno.
+ */
+__attribute__((warn_unused_result)) int sock_bound_receive(
+    int fd, uint32_t bytes, uint32_t window);
+
+/*
+ * The kernel tunes FD's receive buffer again, from the size that it has. 0;
+ * -ENOPROTOOPT before Linux 5.14.
+ */
+__attribute__((warn_unused_result)) int sock_release_receive(int fd);
+
+/* What FD's receive buffer is like, in bytes: of memory, and of data. */
+struct sock_receive {
+	uint32_t size, used; /* memory, with what the kernel adds */
+	uint32_t unread;     /* data */
+};
+
+void sock_receive(int fd, struct sock_receive *receive);
 
 /* A route socket that reads ready when an address comes or goes. */
 int sock_address_watch(void);

@@ -6,6 +6,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/window.h"
+
+#define RENO "reno"
+#define KERNEL_WINDOW 10 /* TCP_INIT_CWND */
+
 const struct sock_options sock_options_none = { .dscp = -1 };
 
 static int
@@ -168,4 +173,37 @@ sock_set_congestion(int fd, const char *name)
 		return -errno;
 	sock_congestion(fd, now);
 	return strcmp(now, name) ? -ENOENT : 0;
+}
+
+/*
+ * An algorithm that paces, as BBR does, takes its first rate from the window
+ * that it finds at its start, so it has to start again. All kernels have
+ * reno, and whoever was in force before is allowed to be.
+ */
+static int
+restart_congestion(int fd)
+{
+	char name[SOCK_CONGESTION_MAX];
+	int err;
+
+	sock_congestion(fd, name);
+	if (!strcmp(name, RENO))
+		return 0;
+	err = sock_set_congestion(fd, RENO);
+	return err ? err : sock_set_congestion(fd, name);
+}
+
+/* A listener has no use for it, and its connections do not inherit it. */
+int
+sock_may_begin_window(int listener)
+{
+	return set_int(listener, WINDOW_LEVEL, WINDOW_OPTION, KERNEL_WINDOW);
+}
+
+int
+sock_begin_window(int fd, int64_t segments)
+{
+	int err = set_int(fd, WINDOW_LEVEL, WINDOW_OPTION, (int)segments);
+
+	return err ? err : restart_congestion(fd);
 }

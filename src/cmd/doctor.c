@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
-#include "gateway/doctor.h"
+#include "doctor/doctor.h"
 
 static const int statuses[] = {
 	[DOCTOR_OK] = COMMAND_GOOD,
@@ -29,10 +29,14 @@ print_result(const struct doctor_result *r)
 {
 	const char *line = r->mend;
 
-	printf("%-8s %s: %s\n", doctor_word(r->verdict), r->id, r->title);
-	if (r->verdict == DOCTOR_OK)
+	printf("%-8s %s: %s", doctor_word(r->verdict), r->id, r->title);
+	if (r->verdict == DOCTOR_OK) {
+		if (strcmp(r->finding, DOCTOR_AS_IT_SHOULD_BE) != 0)
+			printf(" (%s)", r->finding);
+		putchar('\n');
 		return;
-	printf("         found:   %s\n         looked:  %s\n%s", r->finding,
+	}
+	printf("\n         found:   %s\n         looked:  %s\n%s", r->finding,
 	    r->looked_at, *line ? "         mend:\n" : "");
 	while (*line) {
 		int n = (int)strcspn(line, "\n");

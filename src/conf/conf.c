@@ -104,6 +104,18 @@ conf_intern(const char *text)
 	return NULL;
 }
 
+const struct policy *
+conf_wants_window(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_policies; i++) {
+		const struct policy *p = &conf->policies[i];
+
+		if (p->client.initial_window || p->server.initial_window)
+			return p;
+	}
+	return NULL;
+}
+
 const char *
 conf_default_path(const char *named)
 {

@@ -1,9 +1,11 @@
 /* The checks of a configuration that no option can make alone. */
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/window.h"
 #include "conf/policy.h"
 #include "conf/reader.h"
 
@@ -148,6 +150,19 @@ conf_check_firewall(struct reader *r)
 		    f->table == 253	  ? "default"
 			: f->table == 254 ? "main"
 					  : "local");
+}
+
+/* May conf_read's caller not ask, then the daemon or doctor will. */
+void
+conf_check_windows(struct reader *r)
+{
+	const struct policy *p = conf_wants_window(r->conf);
+	int err = p ? window_probe() : 0;
+
+	if (err && err != -EPERM)
+		reader_warning(r, place_of(r, "policies", p->index),
+		    "policy \"%s\": initial_window has no effect: %s", p->name,
+		    window_why(err));
 }
 
 void

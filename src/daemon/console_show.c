@@ -45,14 +45,15 @@ console_show_stats(
 
 	(void)r;
 	signals_sum_stats(d, &sum);
-	object = json_pack("{s:s, s:i, s:I, s:I, s:b, s:o, s:I, s:I, s:I, s:I}",
+	object = json_pack(
+	    "{s:s, s:i, s:I, s:I, s:b, s:o, s:I, s:I, s:I, s:b, s:I}",
 	    "version", PACKAGE_VERSION, "pid", (int)getpid(), "uptime_ms",
 	    (json_int_t)(clock_ms() - d->started_ms), "workers",
 	    (json_int_t)d->shared.n_workers, "draining", (int)d->draining,
 	    "file", file_of(d), "loaded", (json_int_t)d->loaded_at,
 	    "reloads_good", (json_int_t)d->reloads_good, "reloads_refused",
-	    (json_int_t)d->reloads_refused, "flows_active",
-	    (json_int_t)d->live_total);
+	    (json_int_t)d->reloads_refused, "last_refused",
+	    (int)d->last_refused, "flows_active", (json_int_t)d->live_total);
 #define X(name) json_object_set_new(object, #name, counter(&sum.name));
 	STATS_TABLE(X)
 #undef X

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/localaddr.h"
@@ -23,6 +22,7 @@
 #include "daemon/signals.h"
 #include "daemon/state.h"
 #include "daemon/web.h"
+#include "flow/choosers.h"
 #include "gateway/recent.h"
 
 /* Tells the workers which addresses are the gateway's own. */
@@ -65,6 +65,11 @@ start_workers(struct daemon *d, const struct listen_plan *plan)
 {
 	size_t n = d->shared.n_workers;
 
+	d->shared.choosers = choosers_new();
+	if (!d->shared.choosers) {
+		log_error("out of memory for choices of congestion control");
+		return DAEMON_FAILED;
+	}
 	d->policies = policies_new(n, d->base);
 	if (!d->policies || policies_learn(d->policies, d->conf)) {
 		log_error("out of memory for the counters of policies");
@@ -113,7 +118,7 @@ start_console(struct daemon *d)
 {
 	privs_give_way(); /* the workers are there: it is main's alone */
 	d->started_ms = clock_ms();
-	d->loaded_at = time(NULL);
+	d->loaded_at = clock_wall_s();
 	if (d->socket.fd < 0)
 		return DAEMON_GOOD;
 	d->console = console_new(d, d->socket.fd);
@@ -174,6 +179,7 @@ start(struct daemon *d)
 	if (err)
 		return err == -EPERM ? DAEMON_NO_PRIVILEGE
 				     : DAEMON_CANNOT_LISTEN;
+	process_allow_windows(d->conf, &plan);
 	recent_forget();
 	result = open_windows(d);
 	if (result == DAEMON_GOOD)
@@ -207,6 +213,7 @@ finish(struct daemon *d)
 		worker_free(d->workers[i]);
 	free(d->workers);
 	policies_free(d->policies);
+	choosers_free(d->shared.choosers);
 	signals_clear(d);
 	if (d->reload)
 		event_free(d->reload);

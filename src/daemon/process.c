@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "base/privs.h"
+#include "base/sock.h"
+#include "base/window.h"
 
 /* What the kernel refuses is said, not fatal. */
 void
@@ -20,6 +22,29 @@ process_raise_limits(const struct conf *conf)
 			    "LimitNOFILE= or ulimit -n)",
 		    (long long)conf->limits.flows, wanted, got,
 		    got > aside ? (got - aside) / 2 : 0);
+}
+
+void
+process_allow_windows(const struct conf *conf, const struct listen_plan *plan)
+{
+	int err = 0;
+
+	if (!conf_wants_window(conf))
+		return;
+	err = window_allow();
+	/* What the kernel lacks was said when the file was read. */
+	if (err && (err == -EPERM || !window_probe()))
+		log_warning(
+		    "initial_window has no effect: %s", window_why(err));
+	if (err)
+		return;
+	/* Those that were passed belong to the cgroup of their maker. */
+	for (size_t i = 0; i < plan->n && !err; i++)
+		err = sock_may_begin_window(plan->fds[i].fd);
+	if (err)
+		log_warning("initial_window has no effect on the client legs: "
+			    "the listener was made by another service (let "
+			    "unatatp open it itself, without unatatp.socket)");
 }
 
 enum daemon_result

@@ -1,14 +1,22 @@
 /*
  * process: what the daemon is to the system, as the configuration wants
- * it: its descriptor limit and its user. Main only, before the workers.
+ * it: its descriptor limit, what the kernel must allow, its user. Main only.
  */
 #ifndef UNATATP_DAEMON_PROCESS_H
 #define UNATATP_DAEMON_PROCESS_H
 
 #include "daemon/daemon.h"
+#include "daemon/listen.h"
 
 /* Makes room for limits.flows; what the kernel refuses is said, not fatal. */
 void process_raise_limits(const struct conf *conf);
+
+/*
+ * Asks the kernel for what initial_window needs, where a policy has one,
+ * and looks whether it reaches the new listeners. What it refuses is said.
+ */
+void process_allow_windows(
+    const struct conf *conf, const struct listen_plan *plan);
 
 /* Becomes the user of CONF; a failure was logged. */
 enum daemon_result process_drop_privileges(const struct conf *conf);

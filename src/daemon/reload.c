@@ -3,13 +3,14 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/privs.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
 #include "daemon/policies.h"
+#include "daemon/process.h"
 #include "daemon/state.h"
 #include "daemon/web.h"
 
@@ -118,12 +119,14 @@ reload_begin(struct daemon *d)
 	conf = prepare(d, &plan);
 	if (!conf) {
 		d->reloads_refused++;
+		d->last_refused = true;
 		log_error("reload refused: everything stays as it was");
 		if (!d->n_adopting)
 			supervise_ready(&d->supervise);
 		return false;
 	}
 	warn_fixed(d->conf, conf);
+	process_allow_windows(conf, &plan);
 	inherit_warn(&d->passed, conf);
 	d->reloading = true;
 	reload_hand_out(d, conf, &plan);
@@ -132,7 +135,8 @@ reload_begin(struct daemon *d)
 	reload_set_log(conf);
 	conf_unref(d->conf);
 	d->conf = conf;
-	d->loaded_at = time(NULL);
+	d->loaded_at = clock_wall_s();
+	d->last_refused = false;
 	return true;
 }
 

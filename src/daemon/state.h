@@ -50,6 +50,7 @@ struct daemon {
 	int64_t started_ms; /* clock_ms */
 	int64_t loaded_at;  /* when conf came: seconds since 1970 */
 	uint64_t reloads_good, reloads_refused;
+	bool last_refused; /* the last reload */
 	size_t n_adopting; /* workers that have yet to take a conf over */
 	size_t n_drained;  /* those without a flow, in the drain */
 	bool reloading;	   /* and not all workers have taken it over */

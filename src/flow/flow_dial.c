@@ -23,6 +23,7 @@ flow_tolerates(struct flow *flow, const struct policy *policy, const char *leg,
 		return true;
 	stats_add(&flow->set->stats.congestion_refused, 1);
 	stats_add(&flow->policy_stats->congestion_refused, 1);
+	flow_choice_refused(flow, algorithm);
 	if (log_allow(LOG_LEVEL_WARNING))
 		log_warning("flow id=%llu policy=%s: the kernel refuses "
 			    "congestion \"%s\" on the %s leg: %s (see sysctl "
@@ -96,6 +97,22 @@ dial_ending(int err)
 	}
 }
 
+/*
+ * Not before: the server leg's handshake makes it ten, and so does, by and
+ * by, the silence of a client leg (net.ipv4.tcp_slow_start_after_idle).
+ */
+static void
+begin_windows(struct flow *flow)
+{
+	for (size_t i = 0; i < 2; i++) {
+		uint32_t segments = flow->windows[i];
+		int fd = flow->relay.legs[i].fd;
+
+		if (segments && sock_begin_window(fd, segments))
+			stats_add(&flow->set->stats.options_refused, 1);
+	}
+}
+
 static void
 on_connected(struct poll_entry *entry, uint32_t events)
 {
@@ -112,9 +129,13 @@ on_connected(struct poll_entry *entry, uint32_t events)
 		flow_close(flow, dial_ending(err));
 		return;
 	}
+	if (!err)
+		begin_windows(flow);
 	flow->connected_ms = clock_ms();
 	policy_stats_connect(flow);
 	flow_enter(flow, FLOW_OPEN);
+	if (flow->latency.bound_ms)
+		latency_look(&flow->latency, &flow->relay);
 	flow_arm(flow);
 	relay_start(&flow->relay, events, err);
 }
@@ -182,9 +203,10 @@ enum ending
 flow_dial(struct flow *flow, const struct policy *policy)
 {
 	struct leg *leg = &flow->relay.legs[RELAY_SERVER];
+	struct sock_options options = policy->server;
 	struct addr source;
 	struct sock_dial how = {
-		.options = &policy->server,
+		.options = &options,
 		.interface = policy->interface,
 		.mark = (uint32_t)policy->mark,
 		.strict = policy->congestion_missing == CONF_MISSING_REJECT,
@@ -192,6 +214,7 @@ flow_dial(struct flow *flow, const struct policy *policy)
 	int fd;
 
 	choose_source(flow, &policy->source, &source, &how);
+	flow_choose(flow, RELAY_SERVER, &options);
 	flow->redial_ms = 0;
 	leg->fd = -1;
 	if (how.transparent && addr_is_special(&source))
@@ -203,7 +226,7 @@ flow_dial(struct flow *flow, const struct policy *policy)
 		return ENDING_COUNT;
 	if (fd >= 0)
 		leg->fd = fd;
-	if (!flow_tolerates(flow, policy, "server", policy->server.congestion,
+	if (!flow_tolerates(flow, policy, "server", options.congestion,
 		how.congestion_error))
 		return ENDING_CONGESTION;
 	if (how.source_error || is_foreign(flow->set, &how, fd))

@@ -94,6 +94,19 @@ find_objection(const struct flow *flow, const struct policy *policy)
 	return ENDING_COUNT;
 }
 
+static void
+take_latency(struct latency *latency, const struct policy *policy)
+{
+	const struct sock_options *legs[] = { &policy->client,
+		&policy->server };
+
+	latency->bound_ms = policy->latency;
+	for (int i = 0; i < 2; i++) {
+		latency->unsent_most[i] = (uint32_t)legs[i]->notsent_lowat;
+		latency->fixed[i] = legs[i]->rcvbuf || legs[i]->window_clamp;
+	}
+}
+
 void
 flow_take_policy(struct flow *flow, const struct policy *policy)
 {
@@ -104,8 +117,11 @@ flow_take_policy(struct flow *flow, const struct policy *policy)
 	flow->idle_ms = policy->timeouts.idle;
 	flow->half_close_ms = policy->timeouts.half_close;
 	flow->lifetime_ms = policy->timeouts.lifetime;
+	flow->windows[RELAY_CLIENT] = (uint32_t)policy->client.initial_window;
+	flow->windows[RELAY_SERVER] = (uint32_t)policy->server.initial_window;
 	flow->relay.buffer = (uint32_t)policy->buffer;
 	flow->relay.splice_after = (uint64_t)policy->splice_after;
+	take_latency(&flow->latency, policy);
 }
 
 static bool
@@ -117,6 +133,7 @@ prepare_client(
 
 	/* Too late for the SYN-ACK: the listener has seen to it. */
 	want.mss = l->inherited.mss;
+	flow_choose(flow, RELAY_CLIENT, &want);
 	if (sock_apply(fd, l->addr.sa.sa_family, &want, &l->inherited))
 		stats_add(&flow->set->stats.options_refused, 1);
 	if (*want.congestion)

@@ -63,12 +63,22 @@ report(struct relay *relay, enum relay_outcome outcome)
 /* --- what the sockets say ------------------------------------------ */
 
 static void
+note_room(struct leg *leg)
+{
+	leg->writable = true;
+	if (!leg->full_since_ms)
+		return;
+	leg->full_ms += clock_coarse_ms() - leg->full_since_ms;
+	leg->full_since_ms = 0;
+}
+
+static void
 note(struct leg *leg, uint32_t events)
 {
 	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		leg->readable = true;
 	if (events & EPOLLOUT)
-		leg->writable = true;
+		note_room(leg);
 	if (events & EPOLLRDHUP)
 		leg->hung_up = true;
 	if (events & (EPOLLERR | EPOLLHUP))
@@ -121,6 +131,9 @@ relay_start(struct relay *relay, uint32_t events, int err)
 
 	relay->active_ms = clock_coarse_ms();
 	relay->engine = &relay_buffer;
+	for (int i = 0; i < 2; i++)
+		if (!relay->lanes[i].most)
+			relay->lanes[i].most = relay->buffer;
 	server->entry.on_ready = on_ready;
 	note(server, events);
 	if (!err || !relay_leg_failed(server, err))
@@ -144,6 +157,31 @@ relay_again(struct relay *relay, struct lane *lane)
 	poller_again(relay->shared->poller, &lane_from(relay, lane)->entry);
 }
 
+void
+relay_relieve(struct relay *relay, struct lane *lane, uint32_t bytes)
+{
+	lane->most = (uint32_t)relay_held(lane) + bytes;
+	lane->paused = false;
+	relay_again(relay, lane);
+}
+
+void
+relay_leg_full(struct leg *leg)
+{
+	leg->writable = false;
+	if (!leg->full_since_ms)
+		leg->full_since_ms = clock_coarse_ms();
+}
+
+uint64_t
+relay_full_ms(const struct leg *leg)
+{
+	int64_t since = leg->full_since_ms;
+
+	return (
+	    uint64_t)(leg->full_ms + (since ? clock_coarse_ms() - since : 0));
+}
+
 /* --- the lanes ----------------------------------------------------- */
 
 size_t
@@ -165,6 +203,10 @@ relay_moved(struct relay *relay, struct lane *lane, size_t n)
 	lane->bytes += n;
 	stats_add(relay->moved[lane - relay->lanes], n);
 	relay->active_ms = clock_coarse_ms();
+	if (relay->rests) {
+		relay->rests = false;
+		report(relay, RELAY_WOKEN);
+	}
 }
 
 /* The leg that failed, or NULL. */

@@ -1,7 +1,7 @@
 /*
  * match: what a policy's lists mean for the firewall, one family at a
  * time: prefixes without those that others contain, as nft and iptables
- * want them. Only inside src/gateway.
+ * want them. Only inside src/gateway and src/doctor.
  */
 #ifndef UNATATP_GATEWAY_MATCH_H
 #define UNATATP_GATEWAY_MATCH_H

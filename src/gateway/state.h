@@ -2,7 +2,7 @@
  * state: what of unatatp's firewall is in the kernel, or should be: rules,
  * routes and the packet filter's texts. Ours is known by the kernel itself:
  * a protocol number, a table's name, the names of chains. Values; whoever
- * fills one clears it. Only inside src/gateway; blocks.
+ * fills one clears it. Only inside src/gateway and src/doctor; blocks.
  */
 #ifndef UNATATP_GATEWAY_STATE_H
 #define UNATATP_GATEWAY_STATE_H

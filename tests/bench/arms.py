@@ -34,8 +34,9 @@ def version(argv):
 class Arm:
     """The kernel alone: rules of nft, or none."""
 
-    def __init__(self, name, title, rules=None):
+    def __init__(self, name, title, rules=None, sender="cubic"):
         self.name, self.title, self.rules = name, title, rules
+        self.sender = sender	# the server's congestion control
         self.proxy = False
 
     def missing(self):
@@ -48,6 +49,7 @@ class Arm:
 
     def start(self, lab):
         """Puts the rules into a lab; returns the standing arm."""
+        lab.server.sysctl(ipv4__tcp_congestion_control=self.sender)
         if self.rules:
             with open(tree(self.rules), encoding="ascii") as file:
                 lab.gateway.nft(file.read())
@@ -55,14 +57,10 @@ class Arm:
 
 
 class Proxy(Arm):
-    """
-    A proxy behind TPROXY. INITCWND: what the gateway's route to the client
-    says; 0 leaves it to the kernel.
-    """
+    """A proxy behind TPROXY."""
 
-    def __init__(self, name, title, program, argv, initcwnd=0):
+    def __init__(self, name, title, program, argv):
         super().__init__(name, title, "tproxy.nft")
-        self.initcwnd = initcwnd
         self.program, self.argv = program, argv
         self.proxy = True
 
@@ -81,9 +79,6 @@ class Proxy(Arm):
             rule add fwmark 0x100 lookup 100
             route add local default dev lo table 100
         """)
-        if self.initcwnd:
-            lab.gateway.ip("route change %s dev lan initcwnd %d\n" %
-                           (lab.CLIENTS, self.initcwnd))
         child = lab.spawn(lab.gateway, [
             shutil.which("prlimit"), "--nofile=%d" % DESCRIPTORS,
             shutil.which(self.program)] + self.argv)
@@ -163,9 +158,9 @@ def makers(haproxy, unatatp):
         return Proxy(name, title, haproxy,
                      ["-db", "-q", "-f", tree(name + ".cfg")])
 
-    def una(name, title, file=None, initcwnd=0):
+    def una(name, title, file=None):
         return Proxy(name, title, unatatp, [
-            "run", "-c", tree((file or name) + ".conf")], initcwnd)
+            "run", "-c", tree((file or name) + ".conf")])
     return hap, una
 
 
@@ -176,8 +171,28 @@ def link_arms(haproxy, unatatp):
         Arm("direct", "plain forwarding"),
         una("cubic", "unatatp, cubic", "unatatp"),
         una("bbr", "unatatp, BBR on the client leg", "unatatp-bbr"),
-        una("bbr-iw30", "the same, initcwnd 30", "unatatp-bbr", 30),
+        una("cubic-iw30", "unatatp, cubic, initial window 30",
+            "unatatp-iw30"),
+        una("bbr-iw30", "unatatp, BBR, initial window 30",
+            "unatatp-bbr-iw30"),
         hap("haproxy", "HAProxy"),
+        una("auto", "unatatp, chosen by what flows achieve", "unatatp-auto"),
+    ]
+
+
+def delay_arms(unatatp):
+    """
+    The arms of the delay inside a flow: each congestion control end to end,
+    split without a bound, and split with one.
+    """
+    _, una = makers(None, unatatp)
+    return [
+        Arm("direct", "plain forwarding"),
+        una("cubic", "unatatp, cubic", "unatatp"),
+        una("cubic-50ms", "the same, latency 50ms", "unatatp-50ms"),
+        Arm("direct-bbr", "plain forwarding, BBR", sender="bbr"),
+        una("bbr", "unatatp, BBR on the client leg", "unatatp-bbr"),
+        una("bbr-50ms", "the same, latency 50ms", "unatatp-bbr-50ms"),
     ]
 
 

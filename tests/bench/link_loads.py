@@ -25,8 +25,12 @@ DROP = socket.MSG_TRUNC		# the kernel throws the bytes away
 PAGE = [30, 30, 1000, 30, 100, 30, 30, 100, 30, 30, 100, 30]	# KB
 AT_ONCE = 6			# connections, as browsers do
 OBJECTS = (30, 100, 1000)
+TIMES = {30: 5, 100: 10, 1000: 20}	# each of them on its own
+SILENCE = 3.0			# seconds: longer than a retransmission timer
 ASK = b"q" * 64
 ASK_EVERY = 0.05
+FLOW = 2000000			# bytes of a flow on a link that changes
+FLOWS = 20			# that may pass until it is measured, and then
 SETTLED = 2.0			# seconds until a stream's delay counts
 STEP = 0.25			# of the series of delays
 
@@ -52,7 +56,8 @@ class Server:
 
     def _serve(self, client):
         serve = {b"D": self._download, b"U": self._upload,
-                 b"S": self._stream, b"R": self._requests}
+                 b"S": self._stream, b"R": self._requests,
+                 b"K": self._keep}
         with contextlib.suppress(OSError), client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             what, size = HEADER.unpack(take(client, HEADER.size))
@@ -62,6 +67,12 @@ class Server:
     def _download(client, size):
         while size:
             size -= client.send(CHUNK[:size])
+
+    def _keep(self, client, size):
+        """Downloads on one connection, as many as are asked for."""
+        while True:
+            self._download(client, size)
+            _, size = HEADER.unpack(take(client, HEADER.size))
 
     def _upload(self, client, _):
         buffer = bytearray(1 << 20)
@@ -121,9 +132,7 @@ def fetch(run, size, until):
         while got < size:
             sock.settimeout(max(until - time.monotonic(), 0.001))
             n = sock.recv_into(buffer, len(buffer), DROP)
-            if not n:
-                raise ConnectionError("a download was cut short")
-            got += n
+            got += n or run.cut_short()
     return got
 
 
@@ -182,6 +191,38 @@ def page(run):
     for size in OBJECTS:
         found["object_%dk_ms" % size] = statistics.median(
             timed(run, size) for _ in range(run.pages))
+    return found
+
+
+def again(run, restart):
+    """
+    Milliseconds that 1 MB takes on a connection that was silent after
+    another one. RESTART: the gateway's net.ipv4.tcp_slow_start_after_idle.
+    """
+    size, buffer = 1000 * 1000, bytearray(1 << 20)
+    run.lab.gateway.sysctl(ipv4__tcp_slow_start_after_idle=restart)
+    with ask(run, b"K", size) as sock:
+        for turn in range(2):
+            if turn:
+                time.sleep(SILENCE)
+                sock.sendall(HEADER.pack(b"K", size))
+            began, left = time.monotonic(), size
+            while left:
+                left -= sock.recv_into(buffer, left) or run.cut_short()
+    return 1e3 * (time.monotonic() - began)
+
+
+def short(run):
+    """Single objects, each on a new connection; and one after a silence."""
+    found = {}
+    for size in OBJECTS:
+        times = [timed(run, size) for _ in range(TIMES[size])]
+        for share in (50, 90):
+            found["short_%dk_p%d_ms" % (size, share)] = quantile(
+                times, share / 100)
+    for restart in (1, 0):
+        found["again_%d_ms" % restart] = statistics.median(
+            again(run, restart) for _ in range(run.pages))
     return found
 
 
@@ -266,12 +307,50 @@ def beside(run):
     return found
 
 
+def delay(run):
+    """A stamped bulk flow alone, once it has found its rate."""
+    began, delays = time.monotonic(), []
+    stream(run, began + run.seconds, delays)
+    late = [(when, value) for when, value in delays
+            if when > began + run.seconds / 4]
+    if len(late) < 2:
+        raise RuntimeError("the stream stood still")
+    span = late[-1][0] - late[0][0]
+    run.series = {"delay": steps(delays, began)}
+    return {"mbit_s": (len(late) - 1) * RECORD * 8e-6 / span,
+            "delay_p50_ms": quantile([value for _, value in late], 0.5),
+            "delay_p95_ms": quantile([value for _, value in late], 0.95)}
+
+
+def in_a_row(run):
+    """Mbit/s of the later of some downloads, one after the other."""
+    for number in range(2 * FLOWS):
+        if number == FLOWS:
+            began = time.monotonic()
+        fetch(run, FLOW, time.monotonic() + run.cap)
+    return FLOWS * FLOW * 8e-6 / (time.monotonic() - began)
+
+
+def changes(run):
+    """Downloads in a row, on a link that turns lossy and back."""
+    loss, found = run.lab.link.values["down"]["loss"], {}
+    for name, value in (("good", 0), ("lossy", loss), ("again", 0)):
+        run.lab.link.set(loss=value)
+        found[name + "_mbit_s"] = in_a_row(run)
+    return found
+
+
 LOADS = [
     Figure("download", "one big download", download),
     Figure("page", "pages of several objects, and single ones", page),
     Figure("beside", "a bulk flow, and one that asks beside it", beside),
     Figure("upload", "one big upload", upload),
+    Figure("changes", "small downloads while the link changes", changes),
+    Figure("short", "single objects, and one after a silence", short),
 ]
+
+# On a link of its own: DELAY_POINTS of `link`.
+DELAY = Figure("delay", "a bulk flow alone: the delay inside it", delay)
 
 
 class Run:
@@ -285,6 +364,11 @@ class Run:
         self.pages = pages
         self.series = None
         self.server = Server(lab.server)
+
+    @staticmethod
+    def cut_short():
+        """The server has ended too early."""
+        raise ConnectionError("a download was cut short")
 
     def prove_path(self, arm):
         """Fails unless the arm itself carries what the client sends."""

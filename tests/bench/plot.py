@@ -17,7 +17,7 @@ NAMES = {
     "haproxy-256k": "HAProxy 256K buffers",
     "haproxy-splice": "HAProxy all splice", "unatatp": "unatatp",
     "direct": "direct, cubic", "cubic": "unatatp, cubic",
-    "bbr": "unatatp, BBR", "bbr-iw30": "unatatp, BBR, initcwnd 30",
+    "bbr": "unatatp, BBR", "bbr-iw30": "unatatp, BBR, window 30",
 }
 COLOURS = {"unatatp": "#2f81f7", "nat": "#57ab5a", "haproxy": "#c69026",
            "cubic": "#57ab5a", "bbr": "#2f81f7", "bbr-iw30": "#a371f7"}

@@ -35,16 +35,23 @@ def nothing_in_run():
 
 
 @pytest.fixture(scope="session")
-def session_lab():
-    """The namespaces, one set a run."""
+def machine():
+    """What every namespace wants of the machine below it."""
     if os.geteuid():
         pytest.exit("these tests need root: they make network namespaces", 77)
     with lab_module.allowed_congestion(), nothing_in_run():
-        the_lab = lab_module.Lab()
-        try:
-            yield the_lab
-        finally:
-            the_lab.close()
+        yield
+
+
+@pytest.fixture(scope="session")
+def session_lab(machine):
+    """The namespaces, one set a run."""
+    # pylint: disable=unused-argument
+    the_lab = lab_module.Lab()
+    try:
+        yield the_lab
+    finally:
+        the_lab.close()
 
 
 @pytest.fixture

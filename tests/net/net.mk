@@ -8,11 +8,13 @@ EXTRA_DIST += tests/net/run \
 	tests/net/daemon.py \
 	tests/net/firewall.py \
 	tests/net/fixtures.py \
+	tests/net/gateways.py \
 	tests/net/lab.py \
 	tests/net/link.py \
 	tests/net/peers.py \
 	tests/net/terminal.py \
 	tests/net/test_activation.py \
+	tests/net/test_auto.py \
 	tests/net/test_backpressure.py \
 	tests/net/test_base.py \
 	tests/net/test_command.py \
@@ -27,7 +29,9 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_firewall_harm.py \
 	tests/net/test_guard.py \
 	tests/net/test_half_close.py \
+	tests/net/test_initial_window.py \
 	tests/net/test_keepalived.py \
+	tests/net/test_latency.py \
 	tests/net/test_link.py \
 	tests/net/test_log.py \
 	tests/net/test_metrics.py \

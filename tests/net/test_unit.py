@@ -13,21 +13,25 @@ import pytest
 from lab import CLIENT, eventually
 from peers import exchange
 
-UNIT = pathlib.Path(__file__).parents[2] / "contrib/systemd/unatatp.service"
+FOLDER = pathlib.Path(__file__).parents[2] / "contrib/systemd"
+UNIT = FOLDER / "unatatp.service"
 NOBODY = 65534
 CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE = 2, 10
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 
 
-def settings(key):
-    """The words of all KEY= lines of the unit, line by line."""
-    text = UNIT.read_text(encoding="ascii")
+def settings(key, *more):
+    """The words of all KEY= lines of the unit, and of the drop-ins MORE, line
+    by line."""
+    text = "".join(file.read_text(encoding="ascii")
+                   for file in (UNIT,) + more)
     return [line.split() for line in re.findall("^%s=(.*)$" % key, text, re.M)]
 
 
-def ambient():
+def ambient(*more):
     """setpriv(1)'s arguments for what the unit gives its user."""
-    caps = [word for line in settings("AmbientCapabilities") for word in line]
+    caps = [word for line in settings("AmbientCapabilities", *more)
+            for word in line]
     names = ",".join("+" + cap[len("CAP_"):].lower() for cap in caps)
     return ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY,
             "--clear-groups", "--no-new-privs", "--inh-caps=-all," + names,
@@ -81,10 +85,10 @@ def test_capabilities(unatatp_once, peers, public_folder):
     assert one.flow(client)["ending"] in ("client-fin", "server-fin")
 
 
-def allowed():
+def allowed(*more):
     """The system calls that the unit's SystemCallFilter= leaves."""
     names = set()
-    for line in settings("SystemCallFilter"):
+    for line in settings("SystemCallFilter", *more):
         deny = line[0].startswith("~")
         for word in line:
             found = members(word.lstrip("~"))
