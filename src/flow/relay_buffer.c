@@ -71,10 +71,7 @@ enqueue(struct relay *relay, struct lane *lane, const char *data, size_t n)
 		lane->queue = evbuffer_new();
 	if (lane->queue && !evbuffer_add(lane->queue, data, n))
 		return STEP_ON;
-	/* Bytes that cannot be kept: neither leg may see a FIN. */
-	relay->failed_error = -ENOMEM;
-	lane_to(relay, lane)->failed = true;
-	relay_leg_failed(lane_from(relay, lane), -ENOMEM);
+	relay_lost(relay, -ENOMEM);
 	return STEP_GONE;
 }
 

@@ -1,5 +1,5 @@
 /* What doctor makes of nft, iptables-save, ip, /proc/net and sysctls. */
-#include "gateway/doctor.h"
+#include "doctor/doctor.h"
 
 #include <dirent.h>
 #include <string.h>

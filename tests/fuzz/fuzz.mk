@@ -38,7 +38,8 @@ tests_fuzz_firewall_SOURCES = tests/fuzz/firewall.c $(fuzz_common)
 tests_fuzz_firewall_LDADD = $(unatatp_LDADD)
 tests_fuzz_http_SOURCES = tests/fuzz/http.c $(fuzz_common)
 tests_fuzz_http_LDADD = $(unatatp_LDADD)
-tests_fuzz_relay_SOURCES = tests/fuzz/relay.c $(fuzz_common)
+tests_fuzz_relay_SOURCES = tests/fuzz/relay.c tests/fuzz/kernel.c \
+	tests/fuzz/kernel.h tests/fuzz/kernel_calls.c $(fuzz_common)
 tests_fuzz_relay_LDADD = $(unatatp_LDADD)
 tests_fuzz_relay_LDFLAGS = $(AM_LDFLAGS) $(wrap_relay)
 tests_fuzz_value_SOURCES = tests/fuzz/value.c $(fuzz_common)
@@ -49,7 +50,13 @@ wrap_client = -Wl,--wrap=sock_unix_connect
 wrap_control = -Wl,--wrap=worker_send
 wrap_doctor = -Wl,--wrap=opendir
 wrap_environment = -Wl,--wrap=sock_adopt -Wl,--wrap=log_line
-wrap_relay = -Wl,--wrap=recv -Wl,--wrap=send -Wl,--wrap=splice
+wrap_relay = -Wl,--wrap=recv -Wl,--wrap=send -Wl,--wrap=splice \
+	-Wl,--wrap=pipe2 -Wl,--wrap=evbuffer_new -Wl,--wrap=evbuffer_add \
+	-Wl,--wrap=evbuffer_write -Wl,--wrap=sock_is_dead \
+	-Wl,--wrap=sock_is_writable -Wl,--wrap=sock_at_mark \
+	-Wl,--wrap=sock_unacked -Wl,--wrap=sock_shut_write \
+	-Wl,--wrap=poller_add -Wl,--wrap=poller_again \
+	-Wl,--wrap=poller_forget
 
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/libfuzzer.make
 
@@ -70,25 +77,19 @@ FUZZ_MAKE = @$(MAKE) --no-print-directory -f $(srcdir)/tests/fuzz/libfuzzer.make
 	wrap_client='$(wrap_client)' \
 	wrap_control='$(wrap_control)' wrap_doctor='$(wrap_doctor)' \
 	wrap_environment='$(wrap_environment)' wrap_relay='$(wrap_relay)' \
+	more_relay='tests/fuzz/kernel.o tests/fuzz/kernel_calls.o' \
 	about_addr='base/addr.c' \
 	about_client='base/control_client.c' \
 	about_conf='conf' \
 	about_control='daemon/control.c daemon/console.c daemon/request.c \
 		daemon/console_flows.c' \
-	about_doctor='gateway/ruleset.c gateway/ruleset_iptables.c \
-		gateway/ruleset_match.c gateway/ruleset_nft.c \
-		gateway/ruleset_walk.c gateway/facts.c \
-		gateway/facts_listener.c gateway/match.c gateway/words.c \
-		gateway/check_capture.c gateway/check_filter.c \
-		gateway/check_kernel.c gateway/check_process.c \
-		gateway/check_route.c gateway/check_rule.c \
-		gateway/check_sysctl.c' \
+	about_doctor='doctor' \
 	about_environment='base/notify.c daemon/inherit.c' \
 	about_firewall='gateway/state.c gateway/state_filter.c \
 		gateway/plan.c gateway/want.c' \
 	about_http='daemon/http.c daemon/status.c' \
 	about_relay='flow/relay.c flow/relay_buffer.c flow/relay_splice.c \
-		flow/pipe_pool.c base/poller.c' \
+		flow/pipe_pool.c' \
 	about_value='conf/value.c daemon/request.c' \
 	seconds='$(FUZZ_SECONDS)' only='$(FUZZ)'
 

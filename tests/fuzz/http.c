@@ -102,8 +102,8 @@ hear(int fd)
 	size_t len = 0;
 
 	for (int i = 0; i < TURNS; i++) {
-		ssize_t n = recv(
-		    fd, text + len, sizeof(text) - len - 1, MSG_DONTWAIT);
+		ssize_t n =
+		    recv(fd, text + len, sizeof(text) - len - 1, MSG_DONTWAIT);
 
 		if (n > 0)
 			len += (size_t)n;

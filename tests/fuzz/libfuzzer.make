@@ -15,6 +15,9 @@ compile = $(CLANG) -std=gnu11 -g -O1 -fno-omit-frame-pointer -pthread \
 # A leak is told when the fuzzer ends; an absurd allocation may fail.
 export ASAN_OPTIONS = allocator_may_return_null=1:detect_leaks=1
 
+# more_NAME is looked at once the name is known.
+.SECONDEXPANSION:
+
 # --- the folder fuzz: libFuzzer and sanitizers -------------------------
 
 sanitize := -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -34,7 +37,8 @@ fuzz/src/daemon/page.o: src/daemon/page.c
 
 fuzz/src.a: $(objects:%=fuzz/%)
 
-$(all_names:%=fuzz/%): fuzz/%: fuzz/tests/fuzz/%.o $(common:%=fuzz/%) fuzz/src.a
+$(all_names:%=fuzz/%): fuzz/%: fuzz/tests/fuzz/%.o $(common:%=fuzz/%) \
+		$$(addprefix fuzz/,$$(more_$$*)) fuzz/src.a
 	@echo "  FUZZLD   $@"
 	@$(CLANG) $(sanitize) -fsanitize=fuzzer -pthread $(wrap_$*) \
 		-o $@ $^ $(libs)
@@ -84,7 +88,8 @@ fuzz/coverage/src.a: $(objects:%=fuzz/coverage/%)
 
 $(all_names:%=fuzz/coverage/%): fuzz/coverage/%: \
 		fuzz/coverage/tests/fuzz/%.o fuzz/coverage/tests/fuzz/replay.o \
-		$(common:%=fuzz/coverage/%) fuzz/coverage/src.a
+		$(common:%=fuzz/coverage/%) \
+		$$(addprefix fuzz/coverage/,$$(more_$$*)) fuzz/coverage/src.a
 	@$(CLANG) $(counting) -pthread $(wrap_$*) -o $@ $^ $(libs)
 
 coverage: $(names:%=coverage-%)
