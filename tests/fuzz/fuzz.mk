@@ -47,7 +47,10 @@ tests_fuzz_value_LDADD = $(unatatp_LDADD)
 
 # What stands in another function's place, by the linker.
 wrap_client = -Wl,--wrap=sock_unix_connect
-wrap_control = -Wl,--wrap=worker_send
+wrap_control = -Wl,--wrap=worker_send -Wl,--wrap=flow_look \
+	-Wl,--wrap=flow_look_leave -Wl,--wrap=flow_set_close \
+	-Wl,--wrap=reload_begin -Wl,--wrap=signals_drain \
+	-Wl,--wrap=sock_unix_peer
 wrap_doctor = -Wl,--wrap=opendir
 wrap_environment = -Wl,--wrap=sock_adopt -Wl,--wrap=log_line
 wrap_relay = -Wl,--wrap=recv -Wl,--wrap=send -Wl,--wrap=splice \

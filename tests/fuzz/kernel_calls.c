@@ -21,22 +21,27 @@ other(const struct kernel_sock *s)
 	return &kernel.socks[s == &kernel.socks[0]];
 }
 
-/* The stream that arrives at socket I, from AT on: STREAM_PART of it. */
+static unsigned char streams[2][PERIOD + STREAM_PART];
+
+static void
+make_stream(unsigned char *bytes, uint32_t x)
+{
+	for (size_t k = 0; k < PERIOD + STREAM_PART; k++) {
+		x = x * 1664525 + 1013904223;
+		bytes[k] = k < PERIOD ? x >> 24 : bytes[k - PERIOD];
+	}
+}
+
+/* What arrives at socket I, from AT on: STREAM_PART of it. */
 static const unsigned char *
 stream(int i, uint64_t at)
 {
-	static unsigned char bytes[2][PERIOD + STREAM_PART];
 	static bool made;
 
-	for (uint32_t k = 0, x = 1; !made && k < sizeof(bytes); k++) {
-		x = x * 1664525 + 1013904223;
-		((unsigned char *)bytes)[k] = (unsigned char)(x >> 24);
-	}
-	if (!made)
-		for (int k = 0; k < 2; k++)
-			memcpy(bytes[k] + PERIOD, bytes[k], STREAM_PART);
+	for (uint32_t k = 0; k < 2 && !made; k++)
+		make_stream(streams[k], k);
 	made = true;
-	return bytes[i] + at % PERIOD;
+	return streams[i] + at % PERIOD;
 }
 
 static int
