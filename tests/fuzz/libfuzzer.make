@@ -47,7 +47,7 @@ $(all_names:%=fuzz/%): fuzz/%: fuzz/tests/fuzz/%.o $(common:%=fuzz/%) \
 fuzz/%.dict: $(top)/tests/fuzz/%.c
 	@grep -ohrE '"[]A-Za-z0-9_.:/@ =!*[-]{2,24}"' \
 		$(top)/src/base $(top)/src/conf $(top)/src/daemon \
-		$(top)/src/gateway $(top)/src/cmd/s* $< | sort -u >$@
+		$(top)/src/doctor $(top)/src/gateway $(top)/src/cmd/s* $< | sort -u >$@
 
 # What is found stays below fuzz/found; what fails, as fuzz/NAME-crash-...
 run: $(names:%=run-%)
@@ -98,10 +98,12 @@ coverage-%: fuzz/coverage/%
 		{ tail -n 3 $<.log; exit 1; }
 	@$(LLVM_PROFDATA) merge -o $<.profile $<.raw
 	@echo "$*: lines reached, of the files that it is about"
-	@$(LLVM_COV) report $< -instr-profile=$<.profile \
-		$(addprefix $(top)/src/,$(about_$*)) | \
-		awk '/^-|^$$/ { next } NR == 1 || NF > 9 { \
-			printf "  %-32s %6s %6s %8s\n", $$1, $$8, $$9, $$10 }'
+	@$(LLVM_COV) report $< -instr-profile=$<.profile | \
+		awk -v about='$(about_$*)' 'BEGIN { n = split(about, a) } { \
+			for (i = 1; i <= n; i++) \
+				if (index($$1, "src/" a[i]) == 1 && $$8 > 0) \
+					printf "  %-32s %6s %6s %8s\n", \
+						$$1, $$8, $$9, $$10 }'
 
 .PHONY: run update coverage
 .SECONDARY:
