@@ -80,6 +80,17 @@ check_lanes(void)
 	}
 }
 
+/* Its owner asks how far the delivery of a failed leg's bytes has come. */
+static void
+check_progress(void)
+{
+	const struct kernel_sock *to =
+	    &kernel.socks[relay.legs[RELAY_CLIENT].failed];
+
+	FUZZ_CHECK(relay_flush_progress(&relay) ==
+	    to->acked - (to->shut && !to->fin_acked));
+}
+
 /* Nothing happens any more, and both peers have taken all they got. */
 static void
 check_rest(void)
@@ -275,6 +286,8 @@ check(void)
 		FUZZ_CHECK(!memcmp(&snapshot, &relay, sizeof(relay)));
 	else if (model.started)
 		check_lanes();
+	if (model.failing && !model.over)
+		check_progress();
 }
 
 static void
@@ -313,7 +326,7 @@ begin(struct relay_shared *shared, const uint8_t *settings)
 {
 	static const uint64_t splice_after[] = { 0, 1, 8192, 65536 };
 
-	kernel_reset(2048u << settings[2] % 8, 2048u << settings[3] % 8);
+	kernel_reset(2048u << settings[2] % 11, 2048u << settings[3] % 11);
 	kernel.on_call = on_call;
 	memset(&relay, 0, sizeof(relay));
 	model = (struct model){ 0 };
