@@ -200,7 +200,8 @@ __attribute__((warn_unused_result)) int sock_bound_unsent(
 /*
  * Fixes FD's receive buffer at BYTES of memory and its window at WINDOW: on
  * a connected socket, whose window scale was settled when the kernel still
- * meant to tune the buffer by itself. 0 or -errno.
+ * meant to tune the buffer by itself. 0 or -errno; -EPERM when we may not
+ * have so much, and the kernel tunes it again.
  */
 __attribute__((warn_unused_result)) int sock_bound_receive(
     int fd, uint32_t bytes, uint32_t window);

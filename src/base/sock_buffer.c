@@ -22,23 +22,31 @@ sock_bound_unsent(int fd, uint32_t bytes)
 	return 0;
 }
 
-/* The kernel doubles what it is told: socket(7). */
+/*
+ * The kernel doubles what it is told: socket(7). Without CAP_NET_ADMIN it
+ * cuts that to net.core.rmem_max, and is not to be held to so little.
+ */
 static int
 set_receive_buffer(int fd, uint32_t bytes)
 {
-	int half = (int)(bytes / 2);
+	int half = (int)(bytes / 2), granted = 0;
+	socklen_t len = sizeof(granted);
 
-	if (!setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof(half)) ||
-	    !setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half)))
+	if (!setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof(half)))
 		return 0;
-	return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half)) ||
+	    getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &len))
+		return -errno;
+	return granted / 2 < half ? -EPERM : 0;
 }
 
 int
 sock_bound_receive(int fd, uint32_t bytes, uint32_t window)
 {
-	int err = set_receive_buffer(fd, bytes), clamp = (int)window;
+	int err = set_receive_buffer(fd, bytes), clamp = (int)window, released;
 
+	if (err == -EPERM && (released = sock_release_receive(fd)))
+		return released;
 	if (err)
 		return err;
 	/* The clamp of the handshake stays behind when the buffer grows. */

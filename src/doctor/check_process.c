@@ -34,6 +34,25 @@ mend_start(struct check *c)
 		check_mend(c, "unatatp run -d%s", mend_option(c));
 }
 
+/* Where IPv6 is off, the built-in configuration does without. */
+static void
+nobody(struct check *c, const char *address)
+{
+	if (c->family == 4 || facts_has_ipv6()) {
+		check_say(c, DOCTOR_FAILURE, "nobody listens on %s", address);
+		mend_start(c);
+		return;
+	}
+	if (c->facts->conf->builtin) {
+		check_say(c, DOCTOR_OK, "IPv6 is turned off here");
+		return;
+	}
+	check_say(c, DOCTOR_FAILURE,
+	    "nobody can listen on %s: IPv6 is turned off here", address);
+	check_mend(c, "# in %s, take %s out of listen, or turn IPv6 on",
+	    check_file(c), address);
+}
+
 void
 check_listener(struct check *c)
 {
@@ -54,8 +73,7 @@ check_listener(struct check *c)
 			    l->name ? l->name : "?", (int)l->pid);
 			continue;
 		}
-		check_say(c, DOCTOR_FAILURE, "nobody listens on %s", text);
-		mend_start(c);
+		nobody(c, text);
 	}
 }
 

@@ -62,8 +62,10 @@ next_deadline(const struct flow *flow)
 		nearer(&d, 0, flow->redial_ms, ENDING_COUNT);
 		return d;
 	}
-	nearer(&d, 0, flow->trial_ms, ENDING_COUNT);
-	nearer(&d, 0, flow->latency.look_ms, ENDING_COUNT);
+	if (flow->choices)
+		nearer(&d, 0, flow->choices->trial_ms, ENDING_COUNT);
+	if (flow->latency)
+		nearer(&d, 0, flow->latency->look_ms, ENDING_COUNT);
 	nearer(&d, active, flow->idle_ms, ENDING_IDLE);
 	if (flow->state == FLOW_HALF_CLOSED)
 		nearer(&d, active, flow->half_close_ms, ENDING_HALF_CLOSE);
@@ -140,12 +142,14 @@ on_flush_timer(struct flow *flow)
 static void
 take_turn(struct flow *flow)
 {
+	struct latency *latency = flow->latency;
 	int64_t now = clock_ms();
 
-	if (flow->trial_ms && flow->trial_ms <= now)
+	if (flow->choices && flow->choices->trial_ms &&
+	    flow->choices->trial_ms <= now)
 		flow_judge(flow);
-	if (flow->latency.look_ms && flow->latency.look_ms <= now)
-		latency_look(&flow->latency, &flow->relay);
+	if (latency && latency->look_ms && latency->look_ms <= now)
+		latency_look(latency, &flow->relay);
 	flow_arm(flow);
 }
 
@@ -155,7 +159,7 @@ wake(struct flow *flow)
 {
 	if (flow->state == FLOW_FLUSHING)
 		return;
-	latency_wake(&flow->latency);
+	latency_wake(flow->latency);
 	flow_arm(flow);
 }
 
@@ -276,17 +280,26 @@ flow_close(struct flow *flow, enum ending ending)
 }
 
 static void
+free_closed(struct flow_set *set)
+{
+	struct flow *flow;
+
+	while ((flow = TAILQ_FIRST(&set->lists[FLOW_CLOSED]))) {
+		TAILQ_REMOVE(&set->lists[FLOW_CLOSED], flow, entry);
+		free(flow->latency);
+		free(flow->choices);
+		free(flow);
+	}
+}
+
+static void
 on_reap(struct poll_entry *reaper, uint32_t events)
 {
 	struct flow_set *set = (struct flow_set *)((char *)reaper -
 	    offsetof(struct flow_set, reaper));
-	struct flow *flow;
 
 	(void)events;
-	while ((flow = TAILQ_FIRST(&set->lists[FLOW_CLOSED]))) {
-		TAILQ_REMOVE(&set->lists[FLOW_CLOSED], flow, entry);
-		free(flow);
-	}
+	free_closed(set);
 	if (set->n_live)
 		return;
 	pipe_pool_clear(&set->pipes);
@@ -342,13 +355,8 @@ flow_set_init(struct flow_set *set)
 void
 flow_set_clear(struct flow_set *set)
 {
-	struct flow *flow;
-
 	listeners_close(&set->listeners);
-	while ((flow = TAILQ_FIRST(&set->lists[FLOW_CLOSED]))) {
-		TAILQ_REMOVE(&set->lists[FLOW_CLOSED], flow, entry);
-		free(flow);
-	}
+	free_closed(set);
 	poller_free(set->poller);
 	pipe_pool_clear(&set->pipes);
 	free(set->relays.scratch);

@@ -53,6 +53,12 @@ struct flow_mark {
 	unsigned char algorithm; /* place in the set's list + 1; 0: not yet */
 };
 
+/* What "auto" has chosen: few flows have it. */
+struct flow_choices {
+	struct choosers_choice legs[2]; /* name NULL: by the policy */
+	int64_t trial_ms; /* clock_ms: look how one is doing; 0: no need */
+};
+
 /* Plain values: what a policy said when the flow began. */
 struct flow {
 	TAILQ_ENTRY(flow) entry; /* on the list of its state */
@@ -67,16 +73,14 @@ struct flow {
 	int64_t opened_ms, connected_ms; /* clock_ms; 0: not yet */
 	int64_t redial_ms; /* clock_ms: the client's port is not free yet */
 	int64_t connect_ms, idle_ms, half_close_ms, lifetime_ms;
-	uint32_t windows[2]; /* of each leg, in segments: sock_begin_window */
-	uint64_t flushed;    /* flushing: the last progress, and when */
+	uint64_t flushed; /* flushing: the last progress, and when */
 	int64_t flushed_ms;
 	enum flow_state state;
+	uint16_t windows[2]; /* of each leg, in segments: sock_begin_window */
 	struct flow_pace pace;
-	struct latency latency;
-	/* By "auto", for the leg of that side; name NULL: by the policy. */
-	struct choosers_choice choices[2];
-	int64_t trial_ms; /* clock_ms: look how one is doing; 0: no need */
-	struct flow_mark marks[2]; /* by enum relay_side */
+	struct flow_mark marks[2];    /* by enum relay_side */
+	struct latency *latency;      /* NULL: no bound */
+	struct flow_choices *choices; /* NULL: nothing was left to "auto" */
 };
 
 TAILQ_HEAD(flow_list, flow);

@@ -1,4 +1,5 @@
 /* Congestion control that is chosen: what a leg gets, and what came of it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -32,29 +33,52 @@ key_of(const struct flow *flow, int side)
 	};
 }
 
+static bool
+is_among(const char *name, const struct sock_options *options)
+{
+	for (size_t i = 0; i < options->n_congestion_among; i++)
+		if (options->congestion_among[i] == name)
+			return true;
+	return false;
+}
+
+static void
+choose(struct flow *flow, enum relay_side side, struct sock_options *options)
+{
+	struct choosers_choice *choice = &flow->choices->legs[side];
+	struct choosers_key key = key_of(flow, (int)side);
+
+	/* A leg that is dialled again keeps what it got. */
+	if (!choice->name || !is_among(choice->name, options))
+		*choice = choosers_pick(flow->set->choosers, &key,
+		    options->congestion_among, options->n_congestion_among,
+		    clock_ms());
+	strcpy(options->congestion, choice->name);
+	if (choice->better)
+		flow->choices->trial_ms = clock_ms() + TRIAL_FIRST_MS;
+}
+
 void
 flow_choose(
     struct flow *flow, enum relay_side side, struct sock_options *options)
 {
-	struct choosers_choice *choice = &flow->choices[side];
-	struct choosers_key key;
+	bool wanted = options->n_congestion_among > 0;
 
-	*choice = (struct choosers_choice){ 0 };
-	if (!options->n_congestion_among)
-		return;
-	key = key_of(flow, (int)side);
-	*choice = choosers_pick(flow->set->choosers, &key,
-	    options->congestion_among, options->n_congestion_among, clock_ms());
-	strcpy(options->congestion, choice->name);
-	if (choice->better)
-		flow->trial_ms = clock_ms() + TRIAL_FIRST_MS;
+	if (wanted && !flow->choices)
+		flow->choices = calloc(1, sizeof(*flow->choices));
+	if (wanted && flow->choices)
+		choose(flow, side, options);
+	else if (wanted) /* out of memory: it is as good as any */
+		strcpy(options->congestion, options->congestion_among[0]);
+	else if (flow->choices)
+		flow->choices->legs[side] = (struct choosers_choice){ 0 };
 }
 
 void
 flow_choice_refused(struct flow *flow, const char *algorithm)
 {
-	for (int side = 0; side < 2; side++) {
-		struct choosers_choice *choice = &flow->choices[side];
+	for (int side = 0; flow->choices && side < 2; side++) {
+		struct choosers_choice *choice = &flow->choices->legs[side];
 		struct choosers_key key = key_of(flow, side);
 
 		if (!choice->name || strcmp(choice->name, algorithm) != 0)
@@ -94,8 +118,8 @@ learn(const struct flow *flow, int side, const struct choosers_flow *sent)
 {
 	struct choosers_key key = key_of(flow, side);
 
-	choosers_learn(flow->set->choosers, &key, flow->choices[side].name,
-	    sent, clock_ms());
+	choosers_learn(flow->set->choosers, &key,
+	    flow->choices->legs[side].name, sent, clock_ms());
 }
 
 /*
@@ -126,7 +150,7 @@ does_badly(const struct choosers_choice *choice,
 static void
 judge(struct flow *flow, int side)
 {
-	struct choosers_choice *choice = &flow->choices[side];
+	struct choosers_choice *choice = &flow->choices->legs[side];
 	struct choosers_flow sent;
 	struct sock_info info;
 
@@ -144,29 +168,30 @@ judge(struct flow *flow, int side)
 void
 flow_judge(struct flow *flow)
 {
+	struct flow_choices *choices = flow->choices;
 	int64_t now = clock_ms(), span = (now - flow->opened_ms) / 4;
 
 	if (span < TRIAL_FIRST_MS)
 		span = TRIAL_FIRST_MS;
 	if (span > TRIAL_MOST_MS)
 		span = TRIAL_MOST_MS;
-	flow->trial_ms = 0;
+	choices->trial_ms = 0;
 	for (int side = 0; side < 2; side++) {
-		if (flow->choices[side].better)
+		if (choices->legs[side].better)
 			judge(flow, side);
-		if (flow->choices[side].better)
-			flow->trial_ms = now + span;
+		if (choices->legs[side].better)
+			choices->trial_ms = now + span;
 	}
 }
 
 void
 flow_learn(const struct flow *flow)
 {
-	for (int side = 0; side < 2; side++) {
+	for (int side = 0; flow->choices && side < 2; side++) {
 		struct choosers_flow sent;
 		struct sock_info info;
 
-		if (flow->choices[side].name &&
+		if (flow->choices->legs[side].name &&
 		    look(flow, side, &sent, &info) &&
 		    sent.bytes >= CHOOSERS_LEAST)
 			learn(flow, side, &sent);

@@ -134,8 +134,8 @@ on_connected(struct poll_entry *entry, uint32_t events)
 	flow->connected_ms = clock_ms();
 	policy_stats_connect(flow);
 	flow_enter(flow, FLOW_OPEN);
-	if (flow->latency.bound_ms)
-		latency_look(&flow->latency, &flow->relay);
+	if (flow->latency)
+		latency_look(flow->latency, &flow->relay);
 	flow_arm(flow);
 	relay_start(&flow->relay, events, err);
 }

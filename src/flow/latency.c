@@ -1,5 +1,7 @@
 #include "flow/latency.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
 #include "base/sock.h"
 #include "flow/relay.h"
@@ -8,7 +10,11 @@
 #define HURRY_MS 50
 #define SETTLED_MS 200
 
-/* A window shrinks when it was too large for so long. */
+/*
+ * A window shrinks when a queue has stood and it was too large for so long.
+ * Without a queue it harms nobody, and a rate that a few small messages gave
+ * would leave it too small for what comes after them.
+ */
 #define SHRINK_AFTER_MS 1000
 
 /* The least that each part needs to work with, whatever the rate. */
@@ -46,7 +52,8 @@ within(uint64_t value, uint32_t least, uint64_t most)
  * much of it as the sending leg would take: BBR takes nearly thrice what
  * the path carries to find out what that is, and never does while it runs
  * dry (HACKING, `A lossy link'). When no queue stands it may be the window
- * that is too small, so it grows.
+ * that is too small, so it grows. Of a way of unknown length nobody knows
+ * what is under way: a SYN came twice, without timestamps.
  */
 void
 latency_divide(struct latency_share *share)
@@ -70,7 +77,7 @@ latency_divide(struct latency_share *share)
 	share->unsent =
 	    within((rate + pacing) / 2 * ms / 4000, PART_LEAST, UINT32_MAX);
 	share->held = within(room / 8, PART_LEAST, UINT32_MAX);
-	share->window = window > WINDOW_MOST
+	share->window = window > WINDOW_MOST || !share->rtt_us
 	    ? 0
 	    : within(window, SEGMENTS_LEAST * share->mss, WINDOW_MOST);
 }
@@ -138,8 +145,11 @@ size_window(struct latency_lane *mine, const struct leg *leg, uint32_t window)
 {
 	uint32_t size = window ? window : WINDOW_MOST;
 	uint64_t memory = (uint64_t)size * mine->cost / 256;
+	int err = sock_bound_receive(leg->fd, (uint32_t)memory, size);
 
-	if (sock_bound_receive(leg->fd, (uint32_t)memory, size))
+	if (err == -EPERM)
+		mine->fixed = true;
+	if (err)
 		return;
 	/* Before Linux 5.14 it keeps this size. */
 	if (!window && sock_release_receive(leg->fd))
@@ -150,16 +160,17 @@ size_window(struct latency_lane *mine, const struct leg *leg, uint32_t window)
 /*
  * What the peer was offered may still come, and is dropped where it finds
  * the buffer full: so the relay takes what the smaller one has no room for,
- * and that is at most its buffer.
+ * and that is at most what is left of its buffer.
  */
 static void
 shrink_window(struct latency_lane *mine, struct relay *relay, struct lane *lane,
     uint32_t unread, uint32_t window)
 {
-	uint32_t room = window - window / 4;
+	uint32_t room = window - window / 4, held = (uint32_t)relay_held(lane);
+	uint32_t space = held < relay->buffer ? relay->buffer - held : 0;
 
-	if (unread > room + relay->buffer) {
-		room = unread - relay->buffer;
+	if (unread > room + space) {
+		room = unread - space;
 		window = room + room / 3;
 	}
 	size_window(mine, lane_from(relay, lane), window);
@@ -180,7 +191,7 @@ set_window(struct latency_lane *mine, struct relay *relay, struct lane *lane,
 		return;
 	if (!now) /* the kernel's */
 		now = (uint32_t)(256 * (uint64_t)receive->size / mine->cost);
-	large = window && window < now - now / 4;
+	large = mine->waited && window && window < now - now / 4;
 	if (!large)
 		mine->large_ms = 0;
 	else if (!mine->large_ms)
@@ -232,7 +243,7 @@ settle(struct latency *latency, struct relay *relay, enum relay_lane i,
 	lane->most = within(share.held, PART_LEAST, relay->buffer);
 	set_unsent(mine, &relay->legs[!i],
 	    most && most < share.unsent ? most : share.unsent, look);
-	if (!latency->fixed[i])
+	if (!mine->fixed)
 		set_window(mine, relay, lane, share.window, look);
 }
 
@@ -273,5 +284,6 @@ latency_look(struct latency *latency, struct relay *relay)
 void
 latency_wake(struct latency *latency)
 {
-	latency->look_ms = clock_ms() + HURRY_MS;
+	latency->looked_ms = clock_ms(); /* the rest was no time to move in */
+	latency->look_ms = latency->looked_ms + HURRY_MS;
 }

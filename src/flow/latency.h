@@ -21,15 +21,15 @@ struct latency_lane {
 	uint32_t unsent;  /* in the sending leg */
 	uint32_t window;  /* of the receiving leg; 0: the kernel's to tune */
 	bool waited;	  /* a queue stood at the last look */
+	bool fixed;	  /* the receive buffer is not ours to size */
 };
 
 struct latency {
-	int64_t bound_ms;  /* 0: none; nothing else counts then */
+	int64_t bound_ms;
 	int64_t look_ms;   /* clock_ms of the next look; 0: when bytes move */
 	int64_t looked_ms; /* and of the last one; 0: there was none */
 	/* By enum relay_side: what the policy says of each leg. */
 	uint32_t unsent_most[2]; /* 0: no limit */
-	bool fixed[2];		 /* its receive buffer is not ours to size */
 	struct latency_lane lanes[2];
 };
 
@@ -40,8 +40,9 @@ struct latency_share {
 	uint64_t rate;
 	uint64_t pacing; /* ... and would send: more, while it gathers speed */
 	uint64_t drawn;	 /* what the lane carried without a queue; 0: one is */
-	uint32_t rtt_us; /* of the receiving leg, without what waits on it */
-	uint32_t mss;	 /* of the receiving leg */
+	/* Of the receiving leg, without what waits on it; 0: not known. */
+	uint32_t rtt_us;
+	uint32_t mss; /* of the receiving leg */
 
 	uint32_t unsent, held, window; /* out; window 0: no bound needed */
 };

@@ -91,11 +91,11 @@ note(struct leg *leg, uint32_t events)
  * A leg that is not read, because its lane is blocked or has ended, does
  * not tell of its end by a call that fails.
  */
-static void
+static bool
 look_for_failure(struct leg *leg)
 {
-	if (!leg->failed && sock_is_dead(leg->fd))
-		relay_leg_failed(leg, -ECONNRESET);
+	return !leg->failed && sock_is_dead(leg->fd) &&
+	    relay_leg_failed(leg, -ECONNRESET);
 }
 
 /*
@@ -127,11 +127,12 @@ on_ready(struct poll_entry *entry, uint32_t events)
 		look_for_failure(leg);
 }
 
-static void
+/* True when the relay is over, or has another engine by now. */
+static bool
 run(struct relay *relay)
 {
-	if (!relay->engine->pump(relay, &relay->lanes[RELAY_UP]))
-		relay->engine->pump(relay, &relay->lanes[RELAY_DOWN]);
+	return relay->engine->pump(relay, &relay->lanes[RELAY_UP]) ||
+	    relay->engine->pump(relay, &relay->lanes[RELAY_DOWN]);
 }
 
 void
@@ -158,7 +159,12 @@ relay_switch(struct relay *relay, const struct relay_engine *engine)
 		if (!relay_held(&relay->lanes[i]))
 			free_queue(&relay->lanes[i]);
 	relay->engine = engine;
-	run(relay);
+	if (run(relay))
+		return;
+	/* An edge that told of it may have brought the change about. */
+	for (int i = 0; i < 2; i++)
+		if (relay->legs[i].error && look_for_failure(&relay->legs[i]))
+			return;
 }
 
 void
@@ -170,7 +176,9 @@ relay_again(struct relay *relay, struct lane *lane)
 void
 relay_relieve(struct relay *relay, struct lane *lane, uint32_t bytes)
 {
-	lane->most = (uint32_t)relay_held(lane) + bytes;
+	size_t most = relay_held(lane) + bytes;
+
+	lane->most = most < relay->buffer ? (uint32_t)most : relay->buffer;
 	lane->paused = false;
 	relay_again(relay, lane);
 }

@@ -113,8 +113,9 @@ __attribute__((warn_unused_result)) int relay_attach(
 void relay_start(struct relay *relay, uint32_t events, int err);
 
 /*
- * Reads BYTES more from LANE's source than it may hold, as soon as others
- * had their turn; until `most' is set anew.
+ * Reads BYTES more from LANE's source than it may hold, but no more than
+ * the buffer has room for, as soon as others had their turn; until `most' is
+ * set anew.
  */
 void relay_relieve(struct relay *relay, struct lane *lane, uint32_t bytes);
 

@@ -36,8 +36,9 @@ would_block(void)
 static bool
 may_write(const struct relay *relay, const struct lane *lane, struct leg *to)
 {
-	if (lane->most < relay->buffer && !sock_is_writable(to->fd))
-		to->writable = false;
+	if (to->writable && lane->most < relay->buffer &&
+	    !sock_is_writable(to->fd))
+		relay_leg_full(to);
 	return to->writable;
 }
 

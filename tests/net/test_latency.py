@@ -19,15 +19,14 @@ from peers import (End, Peers, assert_exchanged, assert_reset,
 STAMP = struct.Struct("!d")
 RECORD = 1000
 SECONDS, SETTLED = 6.0, 2.5
+MEGABYTE = 1000000
 TCP_NOTSENT_LOWAT = 25
 
 
-@pytest.fixture(name="slow", params=["1", "0"], ids=["splice", "copy"])
-def _slow(request, machine, tmp_path):
-    """A daemon and peers with a slow and long client leg, in each engine;
-    the second client's flows are bounded."""
-    # pylint: disable=unused-argument
-    lab = Lab(link=settings(20e6, 0.1))
+def slow_peers(tmp_path, splice_after, **links):
+    """A daemon and peers with a slow and long client leg; the second
+    client's flows are bounded."""
+    lab = Lab(link=settings(20e6, 0.1), **links)
     peers = Peers(lab)
     daemon = None
     try:
@@ -35,8 +34,8 @@ def _slow(request, machine, tmp_path):
         daemon = Daemon(lab.gateway, str(tmp_path), merge(BASE, {
             "policies": [
                 {"name": "bounded", "sources": [CLIENT_B[4] + "/32"],
-                 "latency": "50ms", "splice_after": request.param},
-                {"name": "free", "splice_after": request.param},
+                 "latency": "50ms", "splice_after": splice_after},
+                {"name": "free", "splice_after": splice_after},
             ]})).start()
         yield peers
     finally:
@@ -44,6 +43,20 @@ def _slow(request, machine, tmp_path):
         if daemon:
             daemon.kill()
         lab.close()
+
+
+@pytest.fixture(name="slow", params=["1", "0"], ids=["splice", "copy"])
+def _slow(request, machine, tmp_path):
+    """Such peers, in each engine, near the server."""
+    # pylint: disable=unused-argument
+    yield from slow_peers(tmp_path, request.param)
+
+
+@pytest.fixture(name="far")
+def _far(machine, tmp_path):
+    """Such peers, as far from the server as from the client."""
+    # pylint: disable=unused-argument
+    yield from slow_peers(tmp_path, "64K", server_link=settings(200e6, 0.1))
 
 
 def send_stamps(server, until):
@@ -94,6 +107,32 @@ def test_a_fast_server_sends_less_far_ahead(slow):
         1e3 * free, 1e3 * bounded, full * 8e-6, rate * 8e-6))
     assert bounded < free / 2
     assert rate > 0.85 * full
+
+
+def bulk_after_talk(peers, source):
+    """The seconds that one megabyte takes, after small messages."""
+    client, server = peers.flow(source=source)
+    for one in (client, server):
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for _ in range(10):
+        for one, two in ((client, server), (server, client)):
+            one.sendall(b"." * 100)
+            assert len(recv_exactly(two, 100)) == 100
+    began = time.monotonic()
+    sender = threading.Thread(target=server.sendall, args=(bytes(MEGABYTE),))
+    sender.start()
+    assert len(recv_exactly(client, MEGABYTE)) == MEGABYTE
+    sender.join()
+    return time.monotonic() - began
+
+
+def test_bulk_after_small_messages(far):
+    """They tell little of the rate: no window comes down for them, since the
+    burst that follows would be dropped."""
+    free = [bulk_after_talk(far, None) for _ in range(2)]
+    bounded = [bulk_after_talk(far, CLIENT_B[4]) for _ in range(3)]
+    print("free", free, "bounded", bounded)
+    assert max(bounded) < 1.6 * max(free)
 
 
 def test_every_byte(unatatp, peers, family):

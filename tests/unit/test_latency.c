@@ -119,6 +119,13 @@ test_no_rate_yet(void **state)
 	assert_int_equal(s.held, 16 * K);
 }
 
+static void
+test_a_way_of_unknown_length(void **state)
+{
+	(void)state;
+	assert_int_equal(divide(20 * MBIT, 50, 0).window, 0);
+}
+
 int
 main(void)
 {
@@ -129,6 +136,7 @@ main(void)
 		cmocka_unit_test(test_a_sender_that_gathers_speed_gets_more),
 		cmocka_unit_test(test_a_window_that_limits_grows),
 		cmocka_unit_test(test_no_rate_yet),
+		cmocka_unit_test(test_a_way_of_unknown_length),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
