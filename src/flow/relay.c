@@ -98,21 +98,6 @@ look_for_failure(struct leg *leg)
 	    relay_leg_failed(leg, -ECONNRESET);
 }
 
-/*
- * True when the relay is over: its owner has stopped it then. A pump that
- * only went over to another engine leaves an error to be looked for.
- */
-static bool
-move(struct leg *leg, uint32_t events)
-{
-	struct relay *relay = leg->relay;
-	bool left = relay->engine->pump(relay, leg_out(leg)) ||
-	    ((events & EPOLLOUT) && relay_held(leg_in(leg)) &&
-		relay->engine->pump(relay, leg_in(leg)));
-
-	return left && !relay->engine;
-}
-
 static void
 on_ready(struct poll_entry *entry, uint32_t events)
 {
@@ -121,8 +106,13 @@ on_ready(struct poll_entry *entry, uint32_t events)
 	struct relay *relay = leg->relay;
 
 	note(leg, events);
-	if (relay->engine && move(leg, events))
-		return;
+	if (relay->engine) {
+		if (relay->engine->pump(relay, leg_out(leg)))
+			return;
+		if ((events & EPOLLOUT) && relay_held(leg_in(leg)) &&
+		    relay->engine->pump(relay, leg_in(leg)))
+			return;
+	}
 	if (events & (EPOLLERR | EPOLLHUP))
 		look_for_failure(leg);
 }
