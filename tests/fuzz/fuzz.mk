@@ -86,7 +86,7 @@ FUZZ_MAKE = @$(MAKE) --no-print-directory -f $(srcdir)/tests/fuzz/libfuzzer.make
 	about_conf='conf' \
 	about_control='daemon/control.c daemon/console.c daemon/request.c \
 		daemon/console_flows.c' \
-	about_doctor='doctor' \
+	about_doctor='doctor/check doctor/facts doctor/ruleset doctor/words' \
 	about_environment='base/notify.c daemon/inherit.c' \
 	about_firewall='gateway/state.c gateway/state_filter.c \
 		gateway/plan.c gateway/want.c' \

@@ -59,14 +59,17 @@ run-%: fuzz/% fuzz/%.dict
 		fuzz/found/$* $(corpora)/$*
 
 # An input that was named by hand stays; of the others those that reach
-# code that no other does. Names are the content's hash.
+# code that no other does, and none that is large. Names are the content's
+# hash.
 update: $(names:%=update-%)
 update-%: fuzz/%
 	@mkdir -p fuzz/found/$* $(corpora)/$*
-	@rm -rf fuzz/kept && mkdir fuzz/kept
+	@rm -rf fuzz/kept fuzz/small && mkdir fuzz/kept fuzz/small
 	@find $(corpora)/$* -type f -name '*-*' -exec cp {} fuzz/kept \;
-	@fuzz/$* -merge=1 -use_counters=0 -timeout=20 -verbosity=0 \
-		fuzz/kept $(corpora)/$* fuzz/found/$*
+	@find $(corpora)/$* fuzz/found/$* -type f ! -name '*-*' \
+		-size -$(or $(most),4)k -exec cp {} fuzz/small \;
+	@fuzz/$* -set_cover_merge=1 -use_counters=0 -timeout=20 -verbosity=0 \
+		fuzz/kept fuzz/small
 	@find $(corpora)/$* -type f ! -name '*-*' -delete
 	@cp fuzz/kept/* $(corpora)/$*
 	@echo "$*: $$(ls $(corpora)/$* | wc -l) inputs, \
