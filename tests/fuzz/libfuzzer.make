@@ -104,7 +104,7 @@ coverage-%: fuzz/coverage/%
 	@$(LLVM_COV) report $< -instr-profile=$<.profile | \
 		awk -v about='$(about_$*)' 'BEGIN { n = split(about, a) } { \
 			for (i = 1; i <= n; i++) \
-				if (index($$1, "src/" a[i]) == 1 && $$8 > 0) \
+				if (index($$1, "src/" a[i]) && $$8 > 0) \
 					printf "  %-32s %6s %6s %8s\n", \
 						$$1, $$8, $$9, $$10 }'
 
