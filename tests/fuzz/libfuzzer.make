@@ -68,7 +68,7 @@ update-%: fuzz/%
 	@find $(corpora)/$* -type f -name '*-*' -exec cp {} fuzz/kept \;
 	@find $(corpora)/$* fuzz/found/$* -type f ! -name '*-*' \
 		-size -$(or $(most),4)k -exec cp {} fuzz/small \;
-	@fuzz/$* -set_cover_merge=1 -use_counters=0 -timeout=20 -verbosity=0 \
+	@fuzz/$* -merge=1 -use_counters=0 -timeout=20 -verbosity=0 \
 		fuzz/kept fuzz/small
 	@find $(corpora)/$* -type f ! -name '*-*' -delete
 	@cp fuzz/kept/* $(corpora)/$*
