@@ -11,8 +11,10 @@
 /* What LeakSanitizer asks; no header has it. */
 const char *__lsan_default_suppressions(void);
 
-/* libconfig 1.5 loses a string that it did not expect: conf_text.c. Its
- * scanner makes an empty one itself, the others with strbuf_append. */
+/*
+ * libconfig 1.5 loses a string that it did not expect: conf_text.c. Its
+ * scanner makes an empty one itself, the others with strbuf_append.
+ */
 const char *
 __lsan_default_suppressions(void)
 {
@@ -37,15 +39,6 @@ fuzz_text(const uint8_t *data, size_t size)
 		memcpy(text, data, size);
 	text[size] = '\0';
 	return text;
-}
-
-/* libFuzzer and sanitizers have kept the stream or write to the number. */
-void
-fuzz_be_quiet(void)
-{
-	stdout = fopen("/dev/null", "w");
-	stderr = fopen("/dev/null", "w");
-	FUZZ_CHECK(stdout && stderr);
 }
 
 int

@@ -22,9 +22,6 @@ _Noreturn void fuzz_fail(const char *file, int line, const char *what);
 /* A copy with a NUL behind it, the caller's to free. */
 char *fuzz_text(const uint8_t *data, size_t size);
 
-/* What the code under test prints goes nowhere. */
-void fuzz_be_quiet(void);
-
 /* How many descriptors below 256 are open. */
 int fuzz_open_fds(void);
 
