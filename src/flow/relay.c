@@ -346,6 +346,15 @@ relay_write_failed(struct relay *relay, struct lane *lane, int err)
 	return false;
 }
 
+void
+relay_lost(struct relay *relay, int err)
+{
+	relay->failed_error = err;
+	for (int i = 0; i < 2; i++)
+		relay->legs[i].failed = true;
+	report(relay, RELAY_FAILED);
+}
+
 bool
 relay_flushed(const struct relay *relay)
 {

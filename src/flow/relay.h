@@ -224,6 +224,12 @@ bool relay_read_failed(struct relay *relay, struct lane *lane, int err);
 /* A write to LANE's receiver failed; what LANE holds is dropped. */
 bool relay_write_failed(struct relay *relay, struct lane *lane, int err);
 
+/*
+ * Bytes are lost for want of what ERR says: neither leg may see a FIN. The
+ * relay is over, whatever failed before: touch nothing, return.
+ */
+void relay_lost(struct relay *relay, int err);
+
 /* LEG takes no more until epoll says so. */
 void relay_leg_full(struct leg *leg);
 

@@ -117,10 +117,7 @@ enqueue(struct relay *relay, struct lane *lane, const char *data, size_t n)
 	relay_hold_queue(relay->shared, before, relay_held(lane));
 	if (kept)
 		return STEP_ON;
-	/* Bytes that cannot be kept: neither leg may see a FIN. */
-	relay->failed_error = -ENOMEM;
-	lane_to(relay, lane)->failed = true;
-	relay_leg_failed(lane_from(relay, lane), -ENOMEM);
+	relay_lost(relay, -ENOMEM);
 	return STEP_GONE;
 }
 

@@ -92,9 +92,7 @@ fall_back(struct relay *relay, uint64_t after)
 		relay_switch(relay, &relay_buffer);
 		return STEP_GONE;
 	}
-	relay->failed_error = -ENOMEM;
-	relay->legs[RELAY_CLIENT].failed = true;
-	relay_leg_failed(&relay->legs[RELAY_SERVER], -ENOMEM);
+	relay_lost(relay, -ENOMEM);
 	return STEP_GONE;
 }
 
@@ -121,9 +119,15 @@ read_urgent(struct relay *relay, struct lane *lane)
 static enum step
 fail_fill(struct relay *relay, struct lane *lane, int err)
 {
+	struct leg *from = lane_from(relay, lane);
+
 	if (err == EINVAL || err == ENOSYS)
 		return fall_back(relay, 0);
-	lane_from(relay, lane)->readable = false;
+	/* What lies behind a mark was sent before the reset. */
+	if (sock_at_mark(from->fd))
+		return relay_leg_failed(from, -err) ? STEP_GONE
+						    : read_urgent(relay, lane);
+	from->readable = false;
 	return step_unless(relay_read_failed(relay, lane, -err));
 }
 

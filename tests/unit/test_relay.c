@@ -427,6 +427,33 @@ test_urgent_byte_stays_in_line(void **state)
 	}
 }
 
+static void
+test_urgent_byte_before_reset(void **state)
+{
+	char data[16] = { 0 };
+	struct bench b;
+	int one = 1;
+
+	(void)state;
+	EACH_ENGINE(&b)
+	{
+		for (int i = 0; i < 2; i++)
+			setsockopt(b.relay.legs[i].fd, SOL_SOCKET, SO_OOBINLINE,
+			    &one, sizeof(one));
+		transfer(&b, b.client, b.server, 100000);
+		send(b.client, "ab!", 3, MSG_OOB);
+		reset_by(b.client);
+		close(b.client);
+		b.client = dup(b.server);
+		for (ssize_t n, got = 0; got < 3; got += n) {
+			n = receive(&b, b.server, data + got, 16);
+			assert_true(n > 0);
+		}
+		assert_string_equal(data, "ab!");
+		memset(data, 0, sizeof(data));
+	}
+}
+
 int
 main(void)
 {
@@ -442,6 +469,7 @@ main(void)
 		cmocka_unit_test(test_a_lane_held_short_knows_that_it_is_full),
 		cmocka_unit_test(test_no_pipes),
 		cmocka_unit_test(test_urgent_byte_stays_in_line),
+		cmocka_unit_test(test_urgent_byte_before_reset),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
