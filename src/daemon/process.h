@@ -1,11 +1,10 @@
 /*
  * process: what the daemon is to the system, as the configuration wants
- * it: its descriptor limit, what the kernel must allow, its user. Main only.
+ * it: its descriptor limit, what the kernel must allow. Main only.
  */
 #ifndef UNATATP_DAEMON_PROCESS_H
 #define UNATATP_DAEMON_PROCESS_H
 
-#include "daemon/daemon.h"
 #include "daemon/listen.h"
 
 /* Makes room for limits.flows; what the kernel refuses is said, not fatal. */
@@ -17,8 +16,5 @@ void process_raise_limits(const struct conf *conf);
  */
 void process_allow_windows(
     const struct conf *conf, const struct listen_plan *plan);
-
-/* Becomes the user of CONF; a failure was logged. */
-enum daemon_result process_drop_privileges(const struct conf *conf);
 
 #endif

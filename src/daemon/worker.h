@@ -6,6 +6,7 @@
 #ifndef UNATATP_DAEMON_WORKER_H
 #define UNATATP_DAEMON_WORKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ struct worker_shared {
 	mailbox_fn *on_answer;	/* likewise: it was asked */
 	_Atomic int64_t *live_total;
 	size_t n_workers;
+	bool sandbox; /* they enter it: confine_worker */
 };
 
 /* A listening socket on its way to a worker, with what it inherits. */
