@@ -14,8 +14,8 @@
 enum sandbox_role { SANDBOX_WORKER, SANDBOX_MAIN, SANDBOX_ROOT };
 
 struct sandbox_folder {
-	const char *path;
-	bool sockets; /* they may be made and removed there */
+	const char *path; /* NULL: none */
+	bool sockets;	  /* they may be made and removed there */
 };
 
 /* What in this very process does not stand it, such as valgrind; or NULL. */

@@ -60,6 +60,8 @@ add_folder(int ruleset, const struct sandbox_folder *folder)
 	struct stat st;
 	int err = 0;
 
+	if (!folder->path)
+		return 0;
 	rule.parent = open(folder->path, O_PATH | O_CLOEXEC);
 	if (rule.parent < 0)
 		return errno == ENOENT || errno == EACCES ? 0 : -errno;

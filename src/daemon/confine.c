@@ -20,7 +20,8 @@
  */
 static const char *const common[] = { "/etc", "/usr", "/lib", "/lib64",
 	"/var/lib/sss", "/var/db", "/run/systemd/userdb", "/proc",
-	"/sys/devices/system/cpu", "/sys/fs/cgroup", "/dev/null" };
+	"/sys/devices/system/cpu", "/sys/fs/cgroup", "/dev/null",
+	"/dev/urandom" };
 
 #define COMMON (sizeof(common) / sizeof(*common))
 #define SOCKETS 2
@@ -149,7 +150,9 @@ confine_main(const struct conf *conf)
 	int files, calls;
 
 	tzset(); /* its file is read now, for the stamps of syslog's lines */
+	privs_wake_reader();
 	files = limit_files(conf);
+	privs_sleep_reader();
 	calls = sandbox_calls_probe();
 	if (!calls)
 		calls = sandbox_limit_calls(
