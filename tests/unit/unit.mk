@@ -16,6 +16,7 @@ unit_tests = \
 	tests/unit/test_prefix_set \
 	tests/unit/test_relay \
 	tests/unit/test_request \
+	tests/unit/test_sandbox \
 	tests/unit/test_spawn
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -56,6 +57,8 @@ tests_unit_test_relay_SOURCES = tests/unit/test_relay.c
 tests_unit_test_relay_LDADD = $(unit_libs)
 tests_unit_test_request_SOURCES = tests/unit/test_request.c
 tests_unit_test_request_LDADD = $(unit_libs)
+tests_unit_test_sandbox_SOURCES = tests/unit/test_sandbox.c
+tests_unit_test_sandbox_LDADD = $(unit_libs) $(LIBCAPNG_LIBS) $(SECCOMP_LIBS)
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c
 tests_unit_test_spawn_LDADD = $(unit_libs)
 else
