@@ -13,6 +13,7 @@ libunatatp_a_SOURCES = \
 	src/base/sandbox.c src/base/sandbox.h \
 	src/base/sandbox_files.c \
 	src/base/sock.c src/base/sock.h \
+	src/base/sock_buffer.c \
 	src/base/sock_diag.c \
 	src/base/sock_options.c \
 	src/base/sock_unix.c src/base/sock_unix.h \
@@ -21,6 +22,7 @@ libunatatp_a_SOURCES = \
 	src/base/window_why.c \
 	src/conf/conf.c src/conf/conf.h \
 	src/conf/conf_check.c \
+	src/conf/conf_congestion.c \
 	src/conf/conf_lists.c \
 	src/conf/conf_print.c \
 	src/conf/conf_read.c \
@@ -70,13 +72,17 @@ libunatatp_a_SOURCES = \
 	src/doctor/ruleset_place.c \
 	src/doctor/ruleset_walk.c \
 	src/doctor/words.c src/doctor/words.h \
+	src/flow/chooser.c src/flow/chooser.h \
+	src/flow/choosers.c src/flow/choosers.h \
 	src/flow/ending.c src/flow/ending.h \
 	src/flow/flow.c src/flow/flow.h \
+	src/flow/flow_auto.c \
 	src/flow/flow_dial.c \
 	src/flow/flow_log.c src/flow/flow_log.h \
 	src/flow/flow_open.c \
 	src/flow/flow_view.c src/flow/flow_view.h \
 	src/flow/histogram.c src/flow/histogram.h \
+	src/flow/latency.c src/flow/latency.h \
 	src/flow/listener.c src/flow/listener.h \
 	src/flow/pipe_pool.c src/flow/pipe_pool.h \
 	src/flow/policy_stats.c src/flow/policy_stats.h \

@@ -319,6 +319,14 @@ sock_is_dead(int fd)
 }
 
 bool
+sock_is_writable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+bool
 sock_at_mark(int fd)
 {
 	return sockatmark(fd) > 0;
@@ -374,6 +382,7 @@ sock_info(int fd, struct sock_info *info)
 		.rto_us = t.tcpi_rto,
 		.cwnd = t.tcpi_snd_cwnd,
 		.mss = t.tcpi_snd_mss,
+		.advmss = t.tcpi_advmss,
 		.segments = t.tcpi_data_segs_out,
 		.retransmits = t.tcpi_total_retrans,
 		.unacked = t.tcpi_unacked,
@@ -383,6 +392,10 @@ sock_info(int fd, struct sock_info *info)
 			sizeof(t.tcpi_snd_wnd),
 		.app_limited = t.tcpi_delivery_rate_app_limited,
 		.delivery_rate = 8 * t.tcpi_delivery_rate,
+		/* All ones until there is one. */
+		.pacing_rate = t.tcpi_pacing_rate > UINT64_MAX / 8
+		    ? 0
+		    : 8 * t.tcpi_pacing_rate,
 		.busy_us = t.tcpi_busy_time,
 		.rwnd_limited_us = t.tcpi_rwnd_limited,
 		.sndbuf_limited_us = t.tcpi_sndbuf_limited,

@@ -30,6 +30,10 @@ struct sock_options {
 	int64_t dscp;			      /* 0..63, -1: leave */
 	int64_t sndbuf;			      /* bytes */
 	int64_t rcvbuf;			      /* bytes */
+
+	/* For who sets congestion: the names that it is chosen from. */
+	const char **congestion_among;
+	size_t n_congestion_among;
 };
 
 /* What the kernel gives a new socket: nothing of ours. */
@@ -147,6 +151,12 @@ __attribute__((warn_unused_result)) int sock_connect_result(int fd);
  */
 bool sock_is_dead(int fd);
 
+/*
+ * True when FD takes bytes: no more than half of TCP_NOTSENT_LOWAT is unsent.
+ * When not, epoll will tell.
+ */
+bool sock_is_writable(int fd);
+
 /* True when the next byte to read is an urgent one: sockatmark(3). */
 bool sock_at_mark(int fd);
 
@@ -164,6 +174,7 @@ struct sock_info {
 	uint32_t rtt_us, rttvar_us, min_rtt_us;
 	uint32_t rto_us;
 	uint32_t cwnd, mss;	/* the congestion window, in segments of MSS */
+	uint32_t advmss;	/* the largest segment that the peer may send */
 	uint32_t segments;	/* with data, sent in all */
 	uint32_t retransmits;	/* of them: those sent again */
 	uint32_t unacked;	/* sent, not yet acknowledged */
@@ -172,6 +183,7 @@ struct sock_info {
 	bool has_window;	/* the kernel tells: since Linux 5.4 */
 	bool app_limited;	/* the rate was held down by its sender */
 	uint64_t delivery_rate; /* bits a second */
+	uint64_t pacing_rate;	/* likewise: the most that it would send */
 	uint64_t busy_us, rwnd_limited_us, sndbuf_limited_us;
 };
 
@@ -180,6 +192,33 @@ void sock_info(int fd, struct sock_info *info);
 
 /* Bytes that wait to be read: SIOCINQ, tcp(7). */
 size_t sock_unread(int fd);
+
+/* The most that FD may hold unsent: TCP_NOTSENT_LOWAT. 0 or -errno. */
+__attribute__((warn_unused_result)) int sock_bound_unsent(
+    int fd, uint32_t bytes);
+
+/*
+ * Fixes FD's receive buffer at BYTES of memory and its window at WINDOW: on
+ * a connected socket, whose window scale was settled when the kernel still
+ * meant to tune the buffer by itself. 0 or -errno; -EPERM when we may not
+ * have so much, and the kernel tunes it again.
+ */
+__attribute__((warn_unused_result)) int sock_bound_receive(
+    int fd, uint32_t bytes, uint32_t window);
+
+/*
+ * The kernel tunes FD's receive buffer again, from the size that it has. 0;
+ * -ENOPROTOOPT before Linux 5.14.
+ */
+__attribute__((warn_unused_result)) int sock_release_receive(int fd);
+
+/* What FD's receive buffer is like, in bytes: of memory, and of data. */
+struct sock_receive {
+	uint32_t size, used; /* memory, with what the kernel adds */
+	uint32_t unread;     /* data */
+};
+
+void sock_receive(int fd, struct sock_receive *receive);
 
 /* A route socket that reads ready when an address comes or goes. */
 int sock_address_watch(void);

@@ -184,6 +184,45 @@ print_endings(const json_t *policy)
 		putchar('\n');
 }
 
+/* "bbr 18.9M (70 flows)" */
+static void
+print_algorithm(const char *separator, const json_t *one)
+{
+	json_int_t rate = json_integer_value(at(one, "rate"));
+	json_int_t flows = json_integer_value(at(one, "flows"));
+	char text[SHOW_NUMBER_MAX];
+
+	printf("%s%s %s (%lld flow%s)", separator,
+	    json_string_value(at(one, "cc")),
+	    rate ? show_number(rate, text) : "-", (long long)flows,
+	    flows == 1 ? "" : "s");
+}
+
+/* What "auto" has seen on LEG, and what it comes to: a line a network. */
+static void
+print_auto(const json_t *leg, const char *peers)
+{
+	const json_t *list = at(leg, "auto.recent"), *network, *one;
+	json_int_t left = json_integer_value(at(leg, "auto.networks")) -
+	    (json_int_t)json_array_size(list);
+	size_t i, k;
+
+	json_array_foreach(list, i, network)
+	{
+		const char *best = json_string_value(at(network, "best"));
+
+		printf("  auto: %s %s: %s", peers,
+		    json_string_value(at(network, "network")),
+		    best ? best : "-");
+		json_array_foreach(at(network, "algorithms"), k, one)
+		    print_algorithm(k ? ", " : "; ", one);
+		putchar('\n');
+	}
+	if (left > 0)
+		printf("  auto: %s of %lld networks more\n", peers,
+		    (long long)left);
+}
+
 void
 show_policy(void *arg, const char *text, const json_t *policy)
 {
@@ -205,6 +244,8 @@ show_policy(void *arg, const char *text, const json_t *policy)
 	}
 	putchar('\n');
 	print_endings(policy);
+	print_auto(at(policy, "client"), "clients");
+	print_auto(at(policy, "server"), "servers");
 }
 
 static void

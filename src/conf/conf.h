@@ -17,6 +17,10 @@
 #define CONF_DEFAULT_PATH "/etc/unatatp.conf"
 #define CONF_CONTROL_PATH "/run/unatatp/control"
 
+/* The congestion that is chosen anew for each flow, of so many at most. */
+#define CONF_AUTO "auto"
+#define CONF_AMONG_MAX 4
+
 struct prefix_set;
 struct policy_index;
 struct conf_memory;
@@ -59,6 +63,7 @@ struct policy {
 	int64_t mark;
 	int64_t buffer;	      /* bytes a lane may hold */
 	int64_t splice_after; /* bytes; 0: never */
+	int64_t latency;      /* ms of delay added inside a flow; 0: any */
 	struct sock_options client, server;
 	int64_t congestion_missing; /* enum conf_missing */
 	struct {

@@ -140,17 +140,6 @@ print_congestion(struct printer *p, const struct option_row *row,
 	print_quoted(p, *(const char *)field ? field : "system");
 }
 
-static void
-print_address(struct printer *p, const struct option_row *row,
-    const void *field, size_t n)
-{
-	char text[ADDR_TEXT_MAX];
-
-	(void)row;
-	(void)n;
-	print_quoted(p, addr_format_host(field, text));
-}
-
 /* What stands before element I of N in a list. */
 static void
 separate(struct printer *p, size_t i, size_t n)
@@ -164,6 +153,32 @@ separate(struct printer *p, size_t i, size_t n)
 		begin_line(p);
 		print(p, "  ");
 	}
+}
+
+static void
+print_algorithms(struct printer *p, const struct option_row *row,
+    const void *field, size_t n)
+{
+	const char *const *list = *(const char *const *const *)field;
+
+	(void)row;
+	print(p, "[");
+	for (size_t i = 0; i < n; i++) {
+		separate(p, i, n);
+		print_quoted(p, list[i]);
+	}
+	print(p, " ]");
+}
+
+static void
+print_address(struct printer *p, const struct option_row *row,
+    const void *field, size_t n)
+{
+	char text[ADDR_TEXT_MAX];
+
+	(void)row;
+	(void)n;
+	print_quoted(p, addr_format_host(field, text));
 }
 
 static void
@@ -336,6 +351,7 @@ static print_value *const printers[OPTION_TYPES] = {
 	[OPTION_MODE] = print_mode,
 	[OPTION_NAME] = print_pointer,
 	[OPTION_CONGESTION] = print_congestion,
+	[OPTION_ALGORITHMS] = print_algorithms,
 	[OPTION_INTERFACE] = print_array,
 	[OPTION_INTERFACES] = print_interfaces,
 	[OPTION_ADDRESS] = print_address,

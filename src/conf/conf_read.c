@@ -18,6 +18,7 @@ static reader_value *const readers[OPTION_TYPES] = {
 	[OPTION_MODE] = reader_mode,
 	[OPTION_NAME] = reader_name,
 	[OPTION_CONGESTION] = reader_congestion,
+	[OPTION_ALGORITHMS] = reader_algorithms,
 	[OPTION_INTERFACE] = reader_interface,
 	[OPTION_ADDRESS] = reader_address,
 	[OPTION_INTERFACES] = reader_interfaces,
@@ -246,6 +247,12 @@ override_congestion(struct reader *r, const char *text)
 	struct conf *conf = r->conf;
 	char name[SOCK_CONGESTION_MAX];
 
+	if (!strcmp(text, CONF_AUTO)) {
+		report_error(r->report, command_line,
+		    "\"auto\" is for the file, which says what to choose "
+		    "from (congestion_among)");
+		return;
+	}
 	if (!reader_take_algorithm(r, command_line, text, name))
 		return;
 	for (size_t i = 0; i <= conf->n_policies; i++) {
@@ -254,6 +261,8 @@ override_congestion(struct reader *r, const char *text)
 
 		memcpy(p->client.congestion, name, sizeof(name));
 		memcpy(p->server.congestion, name, sizeof(name));
+		p->client.n_congestion_among = 0;
+		p->server.n_congestion_among = 0;
 	}
 }
 
@@ -289,6 +298,7 @@ complete(struct reader *r, const struct conf_override *over)
 	conf_check_user(r);
 	conf_check_firewall(r);
 	conf_check_control(r);
+	conf_check_auto(r);
 	if (r->report->errors)
 		return 0;
 	conf_check_windows(r);

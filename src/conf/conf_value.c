@@ -255,8 +255,8 @@ reader_endpoint(struct reader *r, const struct option_row *row,
 		reader_user(r, row, s, base);
 }
 
-static bool
-is_name(const char *text)
+bool
+reader_is_name(const char *text)
 {
 	size_t len = strspn(text,
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -276,7 +276,7 @@ reader_name(struct reader *r, const struct option_row *row,
 		reader_wrong_type(r, row, s);
 		return;
 	}
-	if (!is_name(text)) {
+	if (!reader_is_name(text)) {
 		reader_error(r, s,
 		    "\"%s\" is no name (1 to %d of A-Z a-z 0-9 _ . -)", text,
 		    NAME_MAX_LEN);
@@ -287,87 +287,6 @@ reader_name(struct reader *r, const struct option_row *row,
 		*field = text;
 	else
 		reader_error(r, s, "out of memory");
-}
-
-/* What the kernel has now: it loads no module by itself for us to see. */
-static const char *
-algorithms(struct reader *r)
-{
-	FILE *in;
-
-	if (*r->algorithms)
-		return r->algorithms;
-	in = fopen("/proc/sys/net/ipv4/tcp_available_congestion_control", "re");
-	if (!in)
-		return "";
-	if (fgets(r->algorithms, sizeof(r->algorithms), in))
-		r->algorithms[strcspn(r->algorithms, "\n")] = '\0';
-	fclose(in);
-	return r->algorithms;
-}
-
-/* A warning only: the module may be there when the daemon starts. */
-static void
-look_for_algorithm(struct reader *r, struct report_place at, const char *name)
-{
-	char list[sizeof(r->algorithms)], near_text[SOCK_CONGESTION_MAX] = "";
-	struct suggest near = suggest_for(name);
-	char *rest = list, *word;
-
-	if (!*strcpy(list, algorithms(r)))
-		return;
-	while ((word = strsep(&rest, " "))) {
-		if (!strcmp(word, name))
-			return;
-		suggest_offer(&near, word);
-	}
-	if (near.best)
-		snprintf(near_text, sizeof(near_text), "%.15s", near.best);
-	if (*near_text)
-		reader_warning(r, at,
-		    "the kernel has no congestion algorithm \"%s\" (did you "
-		    "mean \"%s\"?)",
-		    name, near_text);
-	else
-		reader_warning(r, at,
-		    "the kernel has no congestion algorithm \"%s\" (try "
-		    "\"modprobe tcp_%s\"; it has: %s)",
-		    name, name, algorithms(r));
-}
-
-bool
-reader_take_algorithm(struct reader *r, struct report_place at,
-    const char *text, char field[SOCK_CONGESTION_MAX])
-{
-	bool system = !strcmp(text, "system");
-
-	if (!system &&
-	    (!is_name(text) || strlen(text) >= SOCK_CONGESTION_MAX)) {
-		report_error(r->report, at,
-		    "\"%s\" is no congestion algorithm (\"system\", or a "
-		    "name of %d characters at most)",
-		    text, SOCK_CONGESTION_MAX - 1);
-		return false;
-	}
-	memset(field, 0, SOCK_CONGESTION_MAX);
-	if (system)
-		return true;
-	strcpy(field, text);
-	look_for_algorithm(r, at, text);
-	return true;
-}
-
-void
-reader_congestion(struct reader *r, const struct option_row *row,
-    const config_setting_t *s, void *base)
-{
-	const char *text = reader_string(s);
-
-	if (text)
-		reader_take_algorithm(
-		    r, reader_place(r, s), text, reader_field(row, base));
-	else
-		reader_wrong_type(r, row, s);
 }
 
 /* What the kernel's dev_valid_name() takes. */

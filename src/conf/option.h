@@ -47,6 +47,7 @@ enum option_type {
 	OPTION_MODE,	   /* int64_t, permissions as of chmod(1) */
 	OPTION_NAME,	   /* const char * that lives for ever */
 	OPTION_CONGESTION, /* char[SOCK_CONGESTION_MAX] */
+	OPTION_ALGORITHMS, /* const char ** that live for ever, with a count */
 	OPTION_INTERFACE,  /* char[SOCK_INTERFACE_MAX] */
 	OPTION_INTERFACES, /* struct conf_interface *, with a count */
 	OPTION_ADDRESS,	   /* struct addr */

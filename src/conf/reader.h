@@ -43,6 +43,9 @@ __attribute__((format(printf, 3, 4))) void reader_warning(
 void reader_wrong_type(
     struct reader *r, const struct option_row *row, const config_setting_t *at);
 
+/* 1 to 64 of A-Z a-z 0-9 _ . - */
+bool reader_is_name(const char *text);
+
 /* The text of AT, or NULL when it is no string. */
 const char *reader_string(const config_setting_t *at);
 
@@ -61,7 +64,7 @@ reader_value reader_bool, reader_int, reader_united, reader_word, reader_user,
     reader_socket, reader_mode, reader_name, reader_congestion,
     reader_interface;
 reader_value reader_interfaces, reader_address, reader_prefixes, reader_ports,
-    reader_source, reader_endpoint;
+    reader_source, reader_endpoint, reader_algorithms;
 reader_value reader_group, reader_listens, reader_policies;
 
 /* The field of ROW in BASE, and the count beside it. */
@@ -94,5 +97,6 @@ void conf_check_reach(struct reader *r);
 void conf_check_windows(struct reader *r);
 void conf_check_firewall(struct reader *r);
 void conf_check_control(struct reader *r);
+void conf_check_auto(struct reader *r);
 
 #endif

@@ -6,6 +6,10 @@
 #include "daemon/console.h"
 #include "daemon/policies.h"
 #include "daemon/state.h"
+#include "flow/choosers.h"
+#include "flow/relay.h"
+
+#define NETWORKS 16 /* of which a leg that is "auto" tells */
 
 static uint64_t
 get(const stats_counter *counter)
@@ -48,9 +52,53 @@ leg(const char *cc, const stats_counter *segments, const stats_counter *retrans,
 	    quantiles(rtt), "retrans_ppm", quantiles(share));
 }
 
+static json_t *
+network_json(const struct choosers_view *view)
+{
+	char text[PREFIX_TEXT_MAX];
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < view->n; i++)
+		json_array_append_new(list,
+		    json_pack("{s:s, s:I, s:I, s:I}", "cc", view->arms[i].name,
+			"flows", (json_int_t)view->arms[i].flows, "compared",
+			(json_int_t)view->arms[i].told, "rate",
+			(json_int_t)view->arms[i].rate));
+	return json_pack("{s:s, s:s?, s:o}", "network",
+	    prefix_format(&view->peers, text), "best",
+	    view->best < view->n ? view->arms[view->best].name : NULL,
+	    "algorithms", list);
+}
+
+/* What "auto" has seen on a leg of the policy NAME. */
+static json_t *
+auto_json(struct daemon *d, const char *name, enum relay_side side)
+{
+	struct choosers_view views[NETWORKS];
+	size_t n =
+	    choosers_look(d->shared.choosers, name, side, views, NETWORKS);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n && i < NETWORKS; i++)
+		json_array_append_new(list, network_json(&views[i]));
+	return json_pack(
+	    "{s:I, s:o}", "networks", (json_int_t)n, "recent", list);
+}
+
+static void
+add_auto(struct daemon *d, json_t *object, const struct policy *policy)
+{
+	if (policy->client.n_congestion_among)
+		json_object_set_new(json_object_get(object, "client"), "auto",
+		    auto_json(d, policy->name, RELAY_CLIENT));
+	if (policy->server.n_congestion_among)
+		json_object_set_new(json_object_get(object, "server"), "auto",
+		    auto_json(d, policy->name, RELAY_SERVER));
+}
+
 /* POLICY is NULL for one that is no longer configured, and for sums. */
 static json_t *
-policy_json(const char *name, const struct policy *policy,
+policy_json(struct daemon *d, const char *name, const struct policy *policy,
     const struct policies_sum *sum)
 {
 	const struct policy_stats *s = &sum->stats;
@@ -89,6 +137,8 @@ policy_json(const char *name, const struct policy *policy,
 	    leg(cc[1], &s->server_segments, &s->server_retrans,
 		&s->server_rtt_us, &s->server_retrans_ppm));
 	json_object_set_new(object, "endings", endings);
+	if (policy)
+		add_auto(d, object, policy);
 	return object;
 }
 
@@ -115,7 +165,7 @@ print_one(struct daemon *d, struct control_peer *peer, const char *name,
 	struct policies_sum sum = { 0 };
 
 	policies_add(d->policies, name, &sum);
-	control_print(peer, policy_json(name, policy, &sum));
+	control_print(peer, policy_json(d, name, policy, &sum));
 }
 
 /* Those of the file, then those that have live flows all the same. */
@@ -136,7 +186,7 @@ print_all(struct daemon *d, struct control_peer *peer)
 		policies_add(d->policies, name, &sum);
 		if (policy ||
 		    get(&sum.stats.flows_opened) != get(&sum.stats.flows_ended))
-			control_print(peer, policy_json(name, policy, &sum));
+			control_print(peer, policy_json(d, name, policy, &sum));
 	}
 }
 
@@ -165,7 +215,7 @@ compare_one(struct daemon *d, struct control_peer *peer, const char *what)
 		found = true;
 	}
 	if (found)
-		control_print(peer, policy_json(what, NULL, &sum));
+		control_print(peer, policy_json(d, what, NULL, &sum));
 	return found;
 }
 

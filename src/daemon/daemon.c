@@ -23,6 +23,7 @@
 #include "daemon/signals.h"
 #include "daemon/state.h"
 #include "daemon/web.h"
+#include "flow/choosers.h"
 #include "gateway/recent.h"
 
 /* Tells the workers which addresses are the gateway's own. */
@@ -65,6 +66,11 @@ start_workers(struct daemon *d, const struct listen_plan *plan)
 {
 	size_t n = d->shared.n_workers;
 
+	d->shared.choosers = choosers_new();
+	if (!d->shared.choosers) {
+		log_error("out of memory for choices of congestion control");
+		return DAEMON_FAILED;
+	}
 	d->policies = policies_new(n, d->base);
 	if (!d->policies || policies_learn(d->policies, d->conf)) {
 		log_error("out of memory for the counters of policies");
@@ -209,6 +215,7 @@ finish(struct daemon *d)
 		worker_free(d->workers[i]);
 	free(d->workers);
 	policies_free(d->policies);
+	choosers_free(d->shared.choosers);
 	signals_clear(d);
 	if (d->reload)
 		event_free(d->reload);

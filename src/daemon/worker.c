@@ -79,6 +79,7 @@ worker_new(const struct worker_shared *shared, size_t index)
 		goto fail;
 	w->flows.base = w->base;
 	w->flows.live_total = shared->live_total;
+	w->flows.choosers = shared->choosers;
 	w->flows.next_id = index + 1;
 	w->flows.id_step = shared->n_workers;
 	w->flows.on_empty = on_empty;

@@ -16,6 +16,7 @@
 #include "flow/ending.h"
 #include "flow/stats.h"
 
+struct choosers;
 struct flow_set;
 struct policy_stats;
 struct worker;
@@ -27,6 +28,7 @@ struct worker_shared {
 	mailbox_fn *on_drained; /* likewise: no flow is left */
 	mailbox_fn *on_answer;	/* likewise: it was asked */
 	_Atomic int64_t *live_total;
+	struct choosers *choosers;
 	size_t n_workers;
 	bool sandbox; /* they enter it: confine_worker */
 };

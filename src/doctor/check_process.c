@@ -34,6 +34,25 @@ mend_start(struct check *c)
 		check_mend(c, "unatatp run -d%s", mend_option(c));
 }
 
+/* Where IPv6 is off, the built-in configuration does without. */
+static void
+nobody(struct check *c, const char *address)
+{
+	if (c->family == 4 || facts_has_ipv6()) {
+		check_say(c, DOCTOR_FAILURE, "nobody listens on %s", address);
+		mend_start(c);
+		return;
+	}
+	if (c->facts->conf->builtin) {
+		check_say(c, DOCTOR_OK, "IPv6 is turned off here");
+		return;
+	}
+	check_say(c, DOCTOR_FAILURE,
+	    "nobody can listen on %s: IPv6 is turned off here", address);
+	check_mend(c, "# in %s, take %s out of listen, or turn IPv6 on",
+	    check_file(c), address);
+}
+
 void
 check_listener(struct check *c)
 {
@@ -54,8 +73,7 @@ check_listener(struct check *c)
 			    l->name ? l->name : "?", (int)l->pid);
 			continue;
 		}
-		check_say(c, DOCTOR_FAILURE, "nobody listens on %s", text);
-		mend_start(c);
+		nobody(c, text);
 	}
 }
 
@@ -247,17 +265,23 @@ has_word(const char *list, const char *word)
 }
 
 static void
+each_of_leg(struct check *c, const struct sock_options *leg,
+    void (*fn)(struct check *c, const char *name))
+{
+	for (size_t i = 0; i < leg->n_congestion_among; i++)
+		fn(c, leg->congestion_among[i]);
+	if (!leg->n_congestion_among && *leg->congestion)
+		fn(c, leg->congestion);
+}
+
+static void
 each_algorithm(struct check *c, void (*fn)(struct check *c, const char *name))
 {
 	const struct conf *conf = c->facts->conf;
 
 	for (size_t i = 0; i < conf->n_policies; i++) {
-		const struct policy *p = &conf->policies[i];
-
-		if (*p->client.congestion)
-			fn(c, p->client.congestion);
-		if (*p->server.congestion)
-			fn(c, p->server.congestion);
+		each_of_leg(c, &conf->policies[i].client, fn);
+		each_of_leg(c, &conf->policies[i].server, fn);
 	}
 }
 

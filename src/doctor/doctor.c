@@ -182,6 +182,24 @@ check_file(const struct check *c)
 	return c->facts->path ? c->facts->path : CONF_DEFAULT_PATH;
 }
 
+/* True when there is nothing to look at; that was said. */
+static bool
+is_moot(struct check *c, const struct row *row)
+{
+	if (c->family && !facts_listens(c->facts, c->family)) {
+		check_looked(c, "listen");
+		check_say(c, DOCTOR_OK, "unatatp does not listen on IPv%d",
+		    c->family);
+		return true;
+	}
+	/* A file that wants to listen there is a fault: check_listener's. */
+	if (c->family != 6 || facts_has_ipv6() || row->run == check_listener)
+		return false;
+	check_looked(c, "net.ipv6.conf.lo.disable_ipv6");
+	check_say(c, DOCTOR_OK, "IPv6 is turned off here");
+	return true;
+}
+
 static void
 run_row(struct doctor *d, struct facts *f, const struct row *row)
 {
@@ -198,12 +216,8 @@ run_row(struct doctor *d, struct facts *f, const struct row *row)
 		.finding = "",
 		.mend = "",
 	};
-	if (c.family && !facts_listens(f, c.family)) {
-		check_looked(&c, "listen");
-		check_say(&c, DOCTOR_OK, "unatatp does not listen on IPv%d",
-		    c.family);
+	if (is_moot(&c, row))
 		return;
-	}
 	row->run(&c);
 	if (!*c.result->finding)
 		c.result->finding = DOCTOR_AS_IT_SHOULD_BE;

@@ -215,6 +215,12 @@ facts_ruleset(struct facts *f)
 	return &f->ruleset;
 }
 
+bool
+facts_has_ipv6(void)
+{
+	return state_serves_family(1);
+}
+
 /* --- the configuration --------------------------------------------- */
 
 bool

@@ -84,6 +84,9 @@ const struct facts_listener *facts_listener(
 /* What the running daemon says of itself; NULL and *WHY: nothing. */
 json_t *facts_daemon(struct facts *f, const char **why);
 
+/* False when the kernel has none, or it is turned off. */
+bool facts_has_ipv6(void);
+
 bool facts_listens(const struct facts *f, int family);
 bool facts_is_client_side(const struct facts *f, const char *name);
 

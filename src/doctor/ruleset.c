@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/spawn.h"
+#include "gateway/state.h"
 
 #define FILE_MAX_BYTES (1 << 20)
 
@@ -174,6 +175,8 @@ ruleset_read(struct ruleset *set, struct arena *arena)
 	nft_why = list_nft(set);
 	for (size_t i = 0; i < sizeof(savers) / sizeof(*savers); i++) {
 		if (savers[i].tables && !has_legacy(savers[i].tables))
+			continue;
+		if (savers[i].family == 6 && !state_has_family(1))
 			continue;
 		why = ruleset_read_iptables(
 		    set, savers[i].tool, savers[i].family);

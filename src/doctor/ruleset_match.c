@@ -209,10 +209,16 @@ address_type(struct step *s, json_t *fib, json_t *list)
 static void
 socket_has(struct step *s, json_t *socket, json_t *list)
 {
-	if (strcmp(word(socket, "key"), "transparent") != 0)
+	const char *key = word(socket, "key");
+	bool is_zero = !json_integer_value(json_array_get(list, 0));
+
+	/* What holds a connection is no listener for any address. */
+	if (!strcmp(key, "wildcard") && is_zero && !s->negated)
+		s->kind = STEP_SOCKET;
+	if (strcmp(key, "transparent") != 0)
 		return;
 	s->kind = STEP_SOCKET;
-	s->negated ^= !json_integer_value(json_array_get(list, 0));
+	s->negated ^= is_zero;
 }
 
 /* The condition that LEFT is RIGHT. */

@@ -36,7 +36,7 @@ flow_enter(struct flow *flow, enum flow_state state)
 	TAILQ_INSERT_TAIL(&lists[state], flow, entry);
 }
 
-/* A deadline, and the ending that it brings; ENDING_COUNT: a redial. */
+/* A deadline, and the ending that it brings; ENDING_COUNT: none, a turn. */
 struct deadline {
 	int64_t at;
 	enum ending ending;
@@ -62,6 +62,10 @@ next_deadline(const struct flow *flow)
 		nearer(&d, 0, flow->redial_ms, ENDING_COUNT);
 		return d;
 	}
+	if (flow->choices)
+		nearer(&d, 0, flow->choices->trial_ms, ENDING_COUNT);
+	if (flow->latency)
+		nearer(&d, 0, flow->latency->look_ms, ENDING_COUNT);
 	nearer(&d, active, flow->idle_ms, ENDING_IDLE);
 	if (flow->state == FLOW_HALF_CLOSED)
 		nearer(&d, active, flow->half_close_ms, ENDING_HALF_CLOSE);
@@ -134,6 +138,31 @@ on_flush_timer(struct flow *flow)
 		arm_in(flow, FLUSH_CHECK_MS);
 }
 
+/* What FLOW does now and then: look how a trial fares, and at its delay. */
+static void
+take_turn(struct flow *flow)
+{
+	struct latency *latency = flow->latency;
+	int64_t now = clock_ms();
+
+	if (flow->choices && flow->choices->trial_ms &&
+	    flow->choices->trial_ms <= now)
+		flow_judge(flow);
+	if (latency && latency->look_ms && latency->look_ms <= now)
+		latency_look(latency, &flow->relay);
+	flow_arm(flow);
+}
+
+/* Bytes move again in a flow that had come to rest. */
+static void
+wake(struct flow *flow)
+{
+	if (flow->state == FLOW_FLUSHING)
+		return;
+	latency_wake(flow->latency);
+	flow_arm(flow);
+}
+
 void
 flow_on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -146,10 +175,12 @@ flow_on_timer(evutil_socket_t fd, short what, void *arg)
 		on_flush_timer(flow);
 	else if (d.at > clock_ms())
 		flow_arm(flow);
-	else if (d.ending == ENDING_COUNT)
+	else if (d.ending != ENDING_COUNT)
+		flow_close(flow, d.ending);
+	else if (flow->state == FLOW_DIALLING)
 		flow_redial(flow);
 	else
-		flow_close(flow, d.ending);
+		take_turn(flow);
 }
 
 static void
@@ -176,6 +207,9 @@ on_outcome(struct relay *relay, enum relay_outcome outcome)
 		break;
 	case RELAY_FAILED:
 		flow_close(flow, failure_ending(relay));
+		break;
+	case RELAY_WOKEN:
+		wake(flow);
 		break;
 	}
 }
@@ -219,6 +253,7 @@ account(struct flow *flow, enum ending ending)
 	if (!flow->policy_stats)
 		flow_take_policy(flow, &set->conf->fallback);
 	policy_stats_end(flow, &last, ending);
+	flow_learn(flow);
 	stats_add(&set->stats.flows_ended, 1);
 	stats_add(&set->stats.endings[ending], 1);
 	stats_add(&set->stats.bytes_up, last.bytes[RELAY_UP]);
@@ -245,17 +280,26 @@ flow_close(struct flow *flow, enum ending ending)
 }
 
 static void
+free_closed(struct flow_set *set)
+{
+	struct flow *flow;
+
+	while ((flow = TAILQ_FIRST(&set->lists[FLOW_CLOSED]))) {
+		TAILQ_REMOVE(&set->lists[FLOW_CLOSED], flow, entry);
+		free(flow->latency);
+		free(flow->choices);
+		free(flow);
+	}
+}
+
+static void
 on_reap(struct poll_entry *reaper, uint32_t events)
 {
 	struct flow_set *set = (struct flow_set *)((char *)reaper -
 	    offsetof(struct flow_set, reaper));
-	struct flow *flow;
 
 	(void)events;
-	while ((flow = TAILQ_FIRST(&set->lists[FLOW_CLOSED]))) {
-		TAILQ_REMOVE(&set->lists[FLOW_CLOSED], flow, entry);
-		free(flow);
-	}
+	free_closed(set);
 	if (set->n_live)
 		return;
 	pipe_pool_clear(&set->pipes);
@@ -311,13 +355,8 @@ flow_set_init(struct flow_set *set)
 void
 flow_set_clear(struct flow_set *set)
 {
-	struct flow *flow;
-
 	listeners_close(&set->listeners);
-	while ((flow = TAILQ_FIRST(&set->lists[FLOW_CLOSED]))) {
-		TAILQ_REMOVE(&set->lists[FLOW_CLOSED], flow, entry);
-		free(flow);
-	}
+	free_closed(set);
 	poller_free(set->poller);
 	pipe_pool_clear(&set->pipes);
 	free(set->relays.scratch);

@@ -13,7 +13,9 @@
 #include "base/addr.h"
 #include "base/localaddr.h"
 #include "conf/conf.h"
+#include "flow/choosers.h"
 #include "flow/ending.h"
+#include "flow/latency.h"
 #include "flow/listener.h"
 #include "flow/pipe_pool.h"
 #include "flow/policy_stats.h"
@@ -51,6 +53,12 @@ struct flow_mark {
 	unsigned char algorithm; /* place in the set's list + 1; 0: not yet */
 };
 
+/* What "auto" has chosen: few flows have it. */
+struct flow_choices {
+	struct choosers_choice legs[2]; /* name NULL: by the policy */
+	int64_t trial_ms; /* clock_ms: look how one is doing; 0: no need */
+};
+
 /* Plain values: what a policy said when the flow began. */
 struct flow {
 	TAILQ_ENTRY(flow) entry; /* on the list of its state */
@@ -65,12 +73,14 @@ struct flow {
 	int64_t opened_ms, connected_ms; /* clock_ms; 0: not yet */
 	int64_t redial_ms; /* clock_ms: the client's port is not free yet */
 	int64_t connect_ms, idle_ms, half_close_ms, lifetime_ms;
-	uint32_t windows[2]; /* of each leg, in segments: sock_begin_window */
-	uint64_t flushed;    /* flushing: the last progress, and when */
+	uint64_t flushed; /* flushing: the last progress, and when */
 	int64_t flushed_ms;
 	enum flow_state state;
+	uint16_t windows[2]; /* of each leg, in segments: sock_begin_window */
 	struct flow_pace pace;
-	struct flow_mark marks[2]; /* by enum relay_side */
+	struct flow_mark marks[2];    /* by enum relay_side */
+	struct latency *latency;      /* NULL: no bound */
+	struct flow_choices *choices; /* NULL: nothing was left to "auto" */
 };
 
 TAILQ_HEAD(flow_list, flow);
@@ -81,6 +91,7 @@ struct flow_set {
 	struct conf *conf;		    /* a reference */
 	struct policy_stats **policy_stats; /* by policy.index; owned */
 	struct localaddr_set *local;	    /* a reference */
+	struct choosers *choosers;	    /* of all sets */
 	struct listeners listeners;
 	struct flow_list lists[FLOW_STATES];
 	struct flow_list all; /* that live, in the order of their ids */
@@ -101,8 +112,8 @@ struct flow_set {
 };
 
 /*
- * Prepares a zeroed set whose base, live_total, ids and on_empty are
- * filled in. 0 or -ENOMEM; flow_set_clear undoes it.
+ * Prepares a zeroed set whose base, live_total, choosers, ids and on_empty
+ * are filled in. 0 or -ENOMEM; flow_set_clear undoes it.
  */
 __attribute__((warn_unused_result)) int flow_set_init(struct flow_set *set);
 
@@ -137,6 +148,25 @@ enum ending flow_dial(struct flow *flow, const struct policy *policy);
 
 /* The time of redial_ms has come. */
 void flow_redial(struct flow *flow);
+
+/*
+ * Puts into OPTIONS, a copy of those of FLOW's policy for the leg SIDE, the
+ * algorithm that "auto" comes to.
+ */
+void flow_choose(
+    struct flow *flow, enum relay_side side, struct sock_options *options);
+
+/* The kernel has refused ALGORITHM, which "auto" may have chosen. */
+void flow_choice_refused(struct flow *flow, const char *algorithm);
+
+/*
+ * The time of trial_ms has come: where an algorithm that is tried out does
+ * badly, the better one takes over for the rest of the flow.
+ */
+void flow_judge(struct flow *flow);
+
+/* FLOW ends: what its legs achieved with what "auto" had chosen. */
+void flow_learn(const struct flow *flow);
 
 /* FLOW is treated by POLICY from now on. */
 void flow_take_policy(struct flow *flow, const struct policy *policy);

@@ -23,6 +23,7 @@ flow_tolerates(struct flow *flow, const struct policy *policy, const char *leg,
 		return true;
 	stats_add(&flow->set->stats.congestion_refused, 1);
 	stats_add(&flow->policy_stats->congestion_refused, 1);
+	flow_choice_refused(flow, algorithm);
 	if (log_allow(LOG_LEVEL_WARNING))
 		log_warning("flow id=%llu policy=%s: the kernel refuses "
 			    "congestion \"%s\" on the %s leg: %s (see sysctl "
@@ -133,6 +134,8 @@ on_connected(struct poll_entry *entry, uint32_t events)
 	flow->connected_ms = clock_ms();
 	policy_stats_connect(flow);
 	flow_enter(flow, FLOW_OPEN);
+	if (flow->latency)
+		latency_look(flow->latency, &flow->relay);
 	flow_arm(flow);
 	relay_start(&flow->relay, events, err);
 }
@@ -200,9 +203,10 @@ enum ending
 flow_dial(struct flow *flow, const struct policy *policy)
 {
 	struct leg *leg = &flow->relay.legs[RELAY_SERVER];
+	struct sock_options options = policy->server;
 	struct addr source;
 	struct sock_dial how = {
-		.options = &policy->server,
+		.options = &options,
 		.interface = policy->interface,
 		.mark = (uint32_t)policy->mark,
 		.strict = policy->congestion_missing == CONF_MISSING_REJECT,
@@ -210,6 +214,7 @@ flow_dial(struct flow *flow, const struct policy *policy)
 	int fd;
 
 	choose_source(flow, &policy->source, &source, &how);
+	flow_choose(flow, RELAY_SERVER, &options);
 	flow->redial_ms = 0;
 	leg->fd = -1;
 	if (how.transparent && addr_is_special(&source))
@@ -221,7 +226,7 @@ flow_dial(struct flow *flow, const struct policy *policy)
 		return ENDING_COUNT;
 	if (fd >= 0)
 		leg->fd = fd;
-	if (!flow_tolerates(flow, policy, "server", policy->server.congestion,
+	if (!flow_tolerates(flow, policy, "server", options.congestion,
 		how.congestion_error))
 		return ENDING_CONGESTION;
 	if (how.source_error || is_foreign(flow->set, &how, fd))

@@ -104,10 +104,32 @@ flow_take_policy(struct flow *flow, const struct policy *policy)
 	flow->idle_ms = policy->timeouts.idle;
 	flow->half_close_ms = policy->timeouts.half_close;
 	flow->lifetime_ms = policy->timeouts.lifetime;
-	flow->windows[RELAY_CLIENT] = (uint32_t)policy->client.initial_window;
-	flow->windows[RELAY_SERVER] = (uint32_t)policy->server.initial_window;
+	flow->windows[RELAY_CLIENT] = (uint16_t)policy->client.initial_window;
+	flow->windows[RELAY_SERVER] = (uint16_t)policy->server.initial_window;
 	flow->relay.buffer = (uint32_t)policy->buffer;
 	flow->relay.splice_after = (uint64_t)policy->splice_after;
+}
+
+/* False: out of memory. */
+static bool
+take_latency(struct flow *flow, const struct policy *policy)
+{
+	const struct sock_options *legs[] = { &policy->client,
+		&policy->server };
+	struct latency *latency;
+
+	if (!policy->latency)
+		return true;
+	latency = flow->latency = calloc(1, sizeof(*latency));
+	if (!latency)
+		return false;
+	latency->bound_ms = policy->latency;
+	for (int i = 0; i < 2; i++) {
+		latency->unsent_most[i] = (uint32_t)legs[i]->notsent_lowat;
+		latency->lanes[i].fixed =
+		    legs[i]->rcvbuf || legs[i]->window_clamp;
+	}
+	return true;
 }
 
 static bool
@@ -119,6 +141,7 @@ prepare_client(
 
 	/* Too late for the SYN-ACK: the listener has seen to it. */
 	want.mss = l->inherited.mss;
+	flow_choose(flow, RELAY_CLIENT, &want);
 	if (sock_apply(fd, l->addr.sa.sa_family, &want, &l->inherited))
 		stats_add(&flow->set->stats.options_refused, 1);
 	if (*want.congestion)
@@ -141,6 +164,8 @@ open_by_policy(struct flow *flow, const struct listener *l)
 	ending = find_objection(flow, policy);
 	if (ending != ENDING_COUNT)
 		return ending;
+	if (!take_latency(flow, policy))
+		return ENDING_RESOURCES;
 	if (!prepare_client(flow, policy, l))
 		return ENDING_CONGESTION;
 	return flow_dial(flow, policy);

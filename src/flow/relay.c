@@ -63,12 +63,22 @@ report(struct relay *relay, enum relay_outcome outcome)
 /* --- what the sockets say ------------------------------------------ */
 
 static void
+note_room(struct leg *leg)
+{
+	leg->writable = true;
+	if (!leg->full_since_ms)
+		return;
+	leg->full_ms += clock_coarse_ms() - leg->full_since_ms;
+	leg->full_since_ms = 0;
+}
+
+static void
 note(struct leg *leg, uint32_t events)
 {
 	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		leg->readable = true;
 	if (events & EPOLLOUT)
-		leg->writable = true;
+		note_room(leg);
 	if (events & EPOLLRDHUP)
 		leg->hung_up = true;
 	if (events & (EPOLLERR | EPOLLHUP))
@@ -81,11 +91,11 @@ note(struct leg *leg, uint32_t events)
  * A leg that is not read, because its lane is blocked or has ended, does
  * not tell of its end by a call that fails.
  */
-static void
+static bool
 look_for_failure(struct leg *leg)
 {
-	if (!leg->failed && sock_is_dead(leg->fd))
-		relay_leg_failed(leg, -ECONNRESET);
+	return !leg->failed && sock_is_dead(leg->fd) &&
+	    relay_leg_failed(leg, -ECONNRESET);
 }
 
 static void
@@ -107,11 +117,12 @@ on_ready(struct poll_entry *entry, uint32_t events)
 		look_for_failure(leg);
 }
 
-static void
+/* True when the relay is over, or has another engine by now. */
+static bool
 run(struct relay *relay)
 {
-	if (!relay->engine->pump(relay, &relay->lanes[RELAY_UP]))
-		relay->engine->pump(relay, &relay->lanes[RELAY_DOWN]);
+	return relay->engine->pump(relay, &relay->lanes[RELAY_UP]) ||
+	    relay->engine->pump(relay, &relay->lanes[RELAY_DOWN]);
 }
 
 void
@@ -121,6 +132,9 @@ relay_start(struct relay *relay, uint32_t events, int err)
 
 	relay->active_ms = clock_coarse_ms();
 	relay->engine = &relay_buffer;
+	for (int i = 0; i < 2; i++)
+		if (!relay->lanes[i].most)
+			relay->lanes[i].most = relay->buffer;
 	server->entry.on_ready = on_ready;
 	note(server, events);
 	if (!err || !relay_leg_failed(server, err))
@@ -135,13 +149,45 @@ relay_switch(struct relay *relay, const struct relay_engine *engine)
 		if (!relay_held(&relay->lanes[i]))
 			free_queue(&relay->lanes[i]);
 	relay->engine = engine;
-	run(relay);
+	if (run(relay))
+		return;
+	/* An edge that told of it may have brought the change about. */
+	for (int i = 0; i < 2; i++)
+		if (relay->legs[i].error && look_for_failure(&relay->legs[i]))
+			return;
 }
 
 void
 relay_again(struct relay *relay, struct lane *lane)
 {
 	poller_again(relay->shared->poller, &lane_from(relay, lane)->entry);
+}
+
+void
+relay_relieve(struct relay *relay, struct lane *lane, uint32_t bytes)
+{
+	size_t most = relay_held(lane) + bytes;
+
+	lane->most = most < relay->buffer ? (uint32_t)most : relay->buffer;
+	lane->paused = false;
+	relay_again(relay, lane);
+}
+
+void
+relay_leg_full(struct leg *leg)
+{
+	leg->writable = false;
+	if (!leg->full_since_ms)
+		leg->full_since_ms = clock_coarse_ms();
+}
+
+uint64_t
+relay_full_ms(const struct leg *leg)
+{
+	int64_t since = leg->full_since_ms;
+
+	return (
+	    uint64_t)(leg->full_ms + (since ? clock_coarse_ms() - since : 0));
 }
 
 /* --- the lanes ----------------------------------------------------- */
@@ -165,6 +211,10 @@ relay_moved(struct relay *relay, struct lane *lane, size_t n)
 	lane->bytes += n;
 	stats_add(relay->moved[lane - relay->lanes], n);
 	relay->active_ms = clock_coarse_ms();
+	if (relay->rests) {
+		relay->rests = false;
+		report(relay, RELAY_WOKEN);
+	}
 }
 
 /* The leg that failed, or NULL. */

@@ -32,6 +32,8 @@ struct leg {
 	bool error;   /* EPOLLERR or EPOLLHUP: trust no short read */
 	bool urgent;  /* EPOLLPRI: reads stop short of the mark */
 	bool failed;  /* reset or timed out: only reading is left */
+	/* How long it took no more: clock_coarse_ms; 0: it does. */
+	int64_t full_since_ms, full_ms;
 };
 
 /* Bytes from legs[i] to legs[!i], where i is the lane's own number. */
@@ -40,6 +42,7 @@ struct lane {
 	struct evbuffer *queue;	 /* what it did not take; NULL until then */
 	struct relay_pipe *pipe; /* splice: held only while it holds bytes */
 	uint64_t burst;		 /* bytes since the last small read */
+	uint32_t most;		 /* bytes that it may hold now */
 	bool paused;		 /* buffer: reading waits for the queue */
 	bool ended;		 /* nothing more comes from the source */
 	bool finished;		 /* and all of it was passed on */
@@ -50,6 +53,7 @@ enum relay_outcome {
 	RELAY_FINISHED,	   /* both did: close the legs */
 	RELAY_FAILING,	   /* a leg failed: poll relay_flushed */
 	RELAY_FAILED,	   /* likewise, and nothing is left to deliver */
+	RELAY_WOKEN,	   /* no end: a byte has moved, and it had `rests' */
 };
 
 struct relay_engine {
@@ -78,16 +82,20 @@ struct relay {
 	struct leg legs[2];
 	struct lane lanes[2];
 	uint64_t splice_after;	 /* bytes; 0: never */
-	uint32_t buffer;	 /* the most that a lane may hold, bytes */
+	uint32_t buffer;	 /* the most that a lane may ever hold, bytes */
 	int failed_error;	 /* -errno of the first leg that failed */
 	stats_counter *moved[2]; /* where each lane's bytes are counted */
 	int64_t active_ms;	 /* when a byte last moved: clock_coarse_ms */
+	bool rests;		 /* somebody wants to hear of the next one */
 	enum relay_lane first_finished;
 };
 
 extern const struct relay_engine relay_buffer, relay_splice;
 
-/* Fills in a zeroed relay; the descriptors stay the caller's to close. */
+/*
+ * Fills in a zeroed relay; the descriptors stay the caller's to close. Each
+ * lane may hold BUFFER bytes, or what its `most' says once it has started.
+ */
 void relay_init(struct relay *relay, struct relay_shared *shared,
     uint32_t buffer, uint64_t splice_after);
 
@@ -104,6 +112,13 @@ __attribute__((warn_unused_result)) int relay_attach(
  */
 void relay_start(struct relay *relay, uint32_t events, int err);
 
+/*
+ * Reads BYTES more from LANE's source than it may hold, but no more than
+ * the buffer has room for, as soon as others had their turn; until `most' is
+ * set anew.
+ */
+void relay_relieve(struct relay *relay, struct lane *lane, uint32_t bytes);
+
 /* Lets go of events and engine; safe at any time and twice. */
 void relay_stop(struct relay *relay);
 
@@ -115,6 +130,9 @@ bool relay_flushed(const struct relay *relay);
  * it stands still.
  */
 uint64_t relay_flush_progress(const struct relay *relay);
+
+/* How long LEG has taken no more of what there was to send. */
+uint64_t relay_full_ms(const struct leg *leg);
 
 /* --- for the engines ---------------------------------------------- */
 
@@ -178,6 +196,9 @@ bool relay_read_failed(struct relay *relay, struct lane *lane, int err);
 
 /* A write to LANE's receiver failed; what LANE holds is dropped. */
 bool relay_write_failed(struct relay *relay, struct lane *lane, int err);
+
+/* LEG takes no more until epoll says so. */
+void relay_leg_full(struct leg *leg);
 
 /* LANE has used up its turn: others first, then its pump again. */
 void relay_again(struct relay *relay, struct lane *lane);

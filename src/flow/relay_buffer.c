@@ -1,7 +1,7 @@
 /*
  * The buffer engine: every flow begins here. What comes in is written
  * through to the peer at once, and only what its socket does not take
- * waits in the lane's queue. When the queue reaches relay->buffer the lane
+ * waits in the lane's queue. When the queue reaches lane->most the lane
  * stops reading; it resumes at half of that.
  *
  * It stands where a bufferevent pair would: libevent 2.1 reads 4096 bytes
@@ -12,6 +12,7 @@
 #include <event2/buffer.h>
 #include <sys/socket.h>
 
+#include "base/sock.h"
 #include "flow/relay.h"
 #include "flow/step.h"
 
@@ -27,15 +28,32 @@ would_block(void)
 	return errno == EAGAIN || errno == EINTR;
 }
 
+/*
+ * The kernel adds to the last segment that it has not sent, up to 64 KiB,
+ * without a look at TCP_NOTSENT_LOWAT (tcp_sendmsg_locked): a lane that is
+ * held short asks before it writes. No means that an edge will come.
+ */
+static bool
+may_write(const struct relay *relay, const struct lane *lane, struct leg *to)
+{
+	if (to->writable && lane->most < relay->buffer &&
+	    !sock_is_writable(to->fd))
+		relay_leg_full(to);
+	return to->writable;
+}
+
 /* Writes what waits in LANE's queue. */
 static enum step
 flush(struct relay *relay, struct lane *lane)
 {
 	struct leg *to = lane_to(relay, lane);
-	int n = evbuffer_write(lane->queue, to->fd);
+	int n;
 
+	if (!may_write(relay, lane, to))
+		return STEP_ON; /* there may be room to read */
+	n = evbuffer_write(lane->queue, to->fd);
 	if (n < 0 && would_block()) {
-		to->writable = false;
+		relay_leg_full(to);
 		return STEP_ON; /* there may be room to read */
 	}
 	if (n < 0)
@@ -72,7 +90,7 @@ deliver(struct relay *relay, struct lane *lane, const char *data, size_t n,
 	struct leg *to = lane_to(relay, lane);
 	ssize_t sent = 0;
 
-	if (!relay_held(lane)) {
+	if (!relay_held(lane) && may_write(relay, lane, to)) {
 		sent =
 		    send(to->fd, data, n, MSG_NOSIGNAL | (last ? MSG_MORE : 0));
 		if (sent < 0 && !would_block())
@@ -85,7 +103,7 @@ deliver(struct relay *relay, struct lane *lane, const char *data, size_t n,
 	}
 	if ((size_t)sent == n)
 		return STEP_ON;
-	to->writable = false;
+	relay_leg_full(to);
 	return enqueue(relay, lane, data + sent, n - (size_t)sent);
 }
 
@@ -144,11 +162,15 @@ is_bulk(const struct relay *relay, const struct lane *lane)
 	return relay->splice_after && lane->burst >= relay->splice_after;
 }
 
-/* A bulk lane goes over to splice(2) once neither lane holds anything. */
+/*
+ * A bulk lane goes over to splice(2) once neither lane holds anything, but
+ * not while it is held short, when may_write asks before each write.
+ */
 static bool
 may_splice(const struct relay *relay, const struct lane *lane)
 {
-	return is_bulk(relay, lane) && !relay_held(&relay->lanes[RELAY_UP]) &&
+	return is_bulk(relay, lane) && lane->most == relay->buffer &&
+	    !relay_held(&relay->lanes[RELAY_UP]) &&
 	    !relay_held(&relay->lanes[RELAY_DOWN]) &&
 	    !relay->legs[RELAY_CLIENT].failed &&
 	    !relay->legs[RELAY_SERVER].failed;
@@ -158,11 +180,12 @@ may_splice(const struct relay *relay, const struct lane *lane)
 static size_t
 room_in(const struct relay *relay, struct lane *lane)
 {
-	size_t held = relay_held(lane), room = relay->buffer - held;
+	size_t held = relay_held(lane), room = lane->most - held;
 	/* A bulk lane runs dry first, so that it can be handed over. */
-	size_t low = is_bulk(relay, lane) ? 0 : relay->buffer / 2;
+	bool leaves = is_bulk(relay, lane) && lane->most == relay->buffer;
+	size_t low = leaves ? 0 : lane->most / 2;
 
-	if (held >= relay->buffer)
+	if (held >= lane->most)
 		lane->paused = true;
 	else if (held <= low)
 		lane->paused = false;

@@ -116,7 +116,7 @@ fill(struct relay *relay, struct lane *lane)
 		lane->pipe = pipe_pool_take(relay->shared->pool, relay->buffer);
 	if (!lane->pipe)
 		return fall_back(relay, RETRY_AFTER);
-	n = splice(from->fd, NULL, lane->pipe->in, NULL, relay->buffer, FLAGS);
+	n = splice(from->fd, NULL, lane->pipe->in, NULL, lane->most, FLAGS);
 	if (n > 0) {
 		lane->pipe->held = (size_t)n;
 		return STEP_ON;
@@ -139,7 +139,7 @@ empty(struct relay *relay, struct lane *lane)
 	ssize_t n = splice(p->out, NULL, to->fd, NULL, p->held, FLAGS);
 
 	if (n < 0 && errno == EAGAIN) {
-		to->writable = false;
+		relay_leg_full(to);
 		return STEP_WAIT;
 	}
 	if (n < 0 && (errno == EINVAL || errno == ENOSYS))
@@ -163,6 +163,9 @@ pump(struct relay *relay, struct lane *lane)
 	uint64_t stop_at = lane->bytes + BUDGET;
 	enum step step = STEP_ON;
 
+	/* It has been told to hold less since. */
+	if (relay_held(lane) > lane->most)
+		step = fall_back(relay, relay->splice_after);
 	while (step == STEP_ON) {
 		if (lane->bytes >= stop_at) {
 			relay_again(relay, lane);

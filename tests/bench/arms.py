@@ -34,8 +34,9 @@ def version(argv):
 class Arm:
     """The kernel alone: rules of nft, or none."""
 
-    def __init__(self, name, title, rules=None):
+    def __init__(self, name, title, rules=None, sender="cubic"):
         self.name, self.title, self.rules = name, title, rules
+        self.sender = sender	# the server's congestion control
         self.proxy = False
 
     def missing(self):
@@ -48,6 +49,7 @@ class Arm:
 
     def start(self, lab):
         """Puts the rules into a lab; returns the standing arm."""
+        lab.server.sysctl(ipv4__tcp_congestion_control=self.sender)
         if self.rules:
             with open(tree(self.rules), encoding="ascii") as file:
                 lab.gateway.nft(file.read())
@@ -174,6 +176,23 @@ def link_arms(haproxy, unatatp):
         una("bbr-iw30", "unatatp, BBR, initial window 30",
             "unatatp-bbr-iw30"),
         hap("haproxy", "HAProxy"),
+        una("auto", "unatatp, chosen by what flows achieve", "unatatp-auto"),
+    ]
+
+
+def delay_arms(unatatp):
+    """
+    The arms of the delay inside a flow: each congestion control end to end,
+    split without a bound, and split with one.
+    """
+    _, una = makers(None, unatatp)
+    return [
+        Arm("direct", "plain forwarding"),
+        una("cubic", "unatatp, cubic", "unatatp"),
+        una("cubic-50ms", "the same, latency 50ms", "unatatp-50ms"),
+        Arm("direct-bbr", "plain forwarding, BBR", sender="bbr"),
+        una("bbr", "unatatp, BBR on the client leg", "unatatp-bbr"),
+        una("bbr-50ms", "the same, latency 50ms", "unatatp-bbr-50ms"),
     ]
 
 

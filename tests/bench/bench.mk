@@ -22,8 +22,11 @@ EXTRA_DIST += \
 	tests/bench/arms/haproxy.cfg \
 	tests/bench/arms/nat.nft \
 	tests/bench/arms/tproxy.nft \
+	tests/bench/arms/unatatp-50ms.conf \
+	tests/bench/arms/unatatp-auto.conf \
 	tests/bench/arms/unatatp-bbr-iw30.conf \
 	tests/bench/arms/unatatp-bbr.conf \
+	tests/bench/arms/unatatp-bbr-50ms.conf \
 	tests/bench/arms/unatatp-copy.conf \
 	tests/bench/arms/unatatp-iw30.conf \
 	tests/bench/arms/unatatp-splice.conf \

@@ -127,6 +127,15 @@ def link_checks(ours):
             row("0%", "direct", 0.97)]
 
 
+def auto_checks():
+    """Of what chooses by itself, beside each that it may choose."""
+    return [at_least("auto, %s" % words, "changes-50M-40ms-1%",
+                     name + "_mbit_s", over, 0.9, ours="auto")
+            for name, words in (("good", "no loss yet"), ("lossy", "1% loss"),
+                                ("again", "no loss any more"))
+            for over in ("cubic", "bbr")]
+
+
 # Cubic sends a large first window at once, BBR bears the loss.
 SHORT = [
     at_most("100 KB on a new connection", "short-50M-100ms-0%",
@@ -135,7 +144,7 @@ SHORT = [
             "short_1000k_p90_ms", "direct", 0.25, ours="bbr-iw30"),
 ]
 
-LINK = link_checks("bbr") + link_checks("bbr-iw30") + SHORT
+LINK = link_checks("bbr") + link_checks("bbr-iw30") + SHORT + auto_checks()
 
 
 def judge(runs):

@@ -57,10 +57,11 @@ class Lab:
     """
     Three fresh namespaces, for one run of one arm. LINK: the settings of
     the link between client and gateway, which then has the buffers that
-    contrib/sysctl.d gives a gateway.
+    contrib/sysctl.d gives a gateway. SERVER_LINK: of one between gateway and
+    server.
     """
 
-    def __init__(self, link=None, emulator=None):
+    def __init__(self, link=None, emulator=None, server_link=None):
         self.client = tests_lab.Namespace()
         self.gateway = tests_lab.Namespace()
         self.server = tests_lab.Namespace()
@@ -75,12 +76,19 @@ class Lab:
                       core__somaxconn=8192,
                       ipv4__ip_local_port_range="10240 65001")
         self.gateway.sysctl(ipv4__ip_forward=1)
-        self.link = None
+        self.link = self.server_link = None
         if link:
             self._lossy(link, emulator)
         else:
             self.gateway.ip("link add lan type veth peer name eth0 netns %s\n"
                             % self.client.path)
+        if server_link:
+            self.server.sysctl(ipv6__conf__default__disable_ipv6=1)
+            self.server_link = Link((self.gateway, self.server),
+                                    ("wan", "eth0"), emulator, **server_link)
+        else:
+            self.gateway.ip("link add wan type veth peer name eth0 netns %s\n"
+                            % self.server.path)
         self._links()
 
     def _lossy(self, link, emulator):
@@ -93,13 +101,12 @@ class Lab:
 
     def _links(self):
         self.gateway.ip("""
-            link add wan type veth peer name eth0 netns %s
             link set lo up
             addr add %s/24 dev lan
             addr add %s/24 dev wan
             link set lan up
             link set wan up
-        """ % (self.server.path, GATEWAY_LAN, GATEWAY_WAN))
+        """ % (GATEWAY_LAN, GATEWAY_WAN))
         for ns, address, via in ((self.client, CLIENT, GATEWAY_LAN),
                                  (self.server, SERVER, GATEWAY_WAN)):
             ns.ip("""
@@ -108,6 +115,22 @@ class Lab:
                 link set eth0 up
                 route add default via %s
             """ % (address, via))
+
+    def calibrate(self):
+        """Measures each link before a run."""
+        self.link.calibrate((CLIENT, GATEWAY_LAN))
+        if self.server_link:
+            self.server_link.calibrate((GATEWAY_WAN, SERVER))
+
+    def link_report(self):
+        """What the link says of a run; another link may spoil it, too."""
+        found = self.link.report()
+        if self.server_link:
+            other = self.server_link.report()
+            found["valid"] &= other["valid"]
+            found["why"] += ["the server's link: " + one
+                             for one in other["why"]]
+        return found
 
     def spawn(self, ns, argv, **popen):
         """
@@ -122,8 +145,9 @@ class Lab:
 
     def close(self):
         """Ends every program of the lab and lets go of the namespaces."""
-        if self.link:
-            self.link.close()
+        for link in (self.link, self.server_link):
+            if link:
+                link.close()
         for child in self.children:
             if child.poll() is None:
                 child.kill()

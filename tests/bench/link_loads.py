@@ -29,6 +29,8 @@ TIMES = {30: 5, 100: 10, 1000: 20}	# each of them on its own
 SILENCE = 3.0			# seconds: longer than a retransmission timer
 ASK = b"q" * 64
 ASK_EVERY = 0.05
+FLOW = 2000000			# bytes of a flow on a link that changes
+FLOWS = 20			# that may pass until it is measured, and then
 SETTLED = 2.0			# seconds until a stream's delay counts
 STEP = 0.25			# of the series of delays
 
@@ -305,13 +307,50 @@ def beside(run):
     return found
 
 
+def delay(run):
+    """A stamped bulk flow alone, once it has found its rate."""
+    began, delays = time.monotonic(), []
+    stream(run, began + run.seconds, delays)
+    late = [(when, value) for when, value in delays
+            if when > began + run.seconds / 4]
+    if len(late) < 2:
+        raise RuntimeError("the stream stood still")
+    span = late[-1][0] - late[0][0]
+    run.series = {"delay": steps(delays, began)}
+    return {"mbit_s": (len(late) - 1) * RECORD * 8e-6 / span,
+            "delay_p50_ms": quantile([value for _, value in late], 0.5),
+            "delay_p95_ms": quantile([value for _, value in late], 0.95)}
+
+
+def in_a_row(run):
+    """Mbit/s of the later of some downloads, one after the other."""
+    for number in range(2 * FLOWS):
+        if number == FLOWS:
+            began = time.monotonic()
+        fetch(run, FLOW, time.monotonic() + run.cap)
+    return FLOWS * FLOW * 8e-6 / (time.monotonic() - began)
+
+
+def changes(run):
+    """Downloads in a row, on a link that turns lossy and back."""
+    loss, found = run.lab.link.values["down"]["loss"], {}
+    for name, value in (("good", 0), ("lossy", loss), ("again", 0)):
+        run.lab.link.set(loss=value)
+        found[name + "_mbit_s"] = in_a_row(run)
+    return found
+
+
 LOADS = [
     Figure("download", "one big download", download),
     Figure("page", "pages of several objects, and single ones", page),
     Figure("beside", "a bulk flow, and one that asks beside it", beside),
     Figure("upload", "one big upload", upload),
+    Figure("changes", "small downloads while the link changes", changes),
     Figure("short", "single objects, and one after a silence", short),
 ]
+
+# On a link of its own: DELAY_POINTS of `link`.
+DELAY = Figure("delay", "a bulk flow alone: the delay inside it", delay)
 
 
 class Run:

@@ -7,6 +7,9 @@ import report
 ROWS = {
     "download": [("mbit_s", "download, Mbit/s", "%.1f")],
     "upload": [("mbit_s", "upload, Mbit/s", "%.1f")],
+    "changes": [("good_mbit_s", "no loss yet, Mbit/s", "%.1f"),
+                ("lossy_mbit_s", "lossy, Mbit/s", "%.1f"),
+                ("again_mbit_s", "no loss any more, Mbit/s", "%.1f")],
     "page": [("page_ms", "page, ms", "%.0f"),
              ("object_30k_ms", "30 KB, ms", "%.0f"),
              ("object_100k_ms", "100 KB, ms", "%.0f"),
@@ -22,6 +25,9 @@ ROWS = {
                ("delay_p99_ms", "delay in it p99, ms", "%.0f"),
                ("answer_p50_ms", "answer beside p50, ms", "%.0f"),
                ("answer_p99_ms", "answer beside p99, ms", "%.0f")],
+    "delay": [("mbit_s", "stream, Mbit/s", "%.1f"),
+              ("delay_p50_ms", "delay in it p50, ms", "%.0f"),
+              ("delay_p95_ms", "delay in it p95, ms", "%.0f")],
 }
 
 
@@ -53,12 +59,14 @@ def table(results, names):
     figures = {}
     for row in valid(results):
         figures.setdefault(row["figure"], row)
-    lines = ["%-42s" % "" + "".join("%22s" % one for one in names)]
+    lines = ["%-46s" % "" + "".join("%22s" % one for one in names)]
     for figure, first in figures.items():
         found = results["summary"][figure]
         point = "%(rate)s %(rtt)s %(loss)s%%" % first["point"]
+        if "server_rtt" in first["point"]:
+            point += " +" + first["point"]["server_rtt"]
         for metric, words, form in ROWS[first["load"]]:
-            lines.append("%-18s%-24s" % (point, words) + "".join(
+            lines.append("%-22s%-24s" % (point, words) + "".join(
                 "%22s" % cell(found.get(one, {}).get(metric), form)
                 for one in names))
     return "\n".join(lines)

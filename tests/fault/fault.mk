@@ -4,4 +4,5 @@ EXTRA_DIST += tests/fault/run \
 	tests/fault/conftest.py \
 	tests/fault/test_aborts.py \
 	tests/fault/test_descriptors.py \
+	tests/fault/test_matrix.py \
 	tests/fault/test_storms.py

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import signal
 import tempfile
 
 import pytest
@@ -14,6 +15,9 @@ from firewall import Command
 from peers import Peers
 
 CONTROL = "/run/unatatp/control"
+
+# A shell's background job ignores it, and what the tests start must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each semantic holds in every mode: (workers, splice_after).
 MODES = {

@@ -2,11 +2,13 @@
 hand, and what other programs make, for the lab's interfaces."""
 
 # What README.md once told an administrator to type.
-ROUTES = """
-for f in -4 -6; do
-    ip $f rule add fwmark 0x100/0xf00 iif lan lookup 100
-    ip $f route add local default dev lo table 100
-done
+FOUR_ROUTES = """
+ip rule add fwmark 0x100/0xf00 iif lan lookup 100
+ip route add local default dev lo table 100
+"""
+ROUTES = FOUR_ROUTES + """
+ip -6 rule add fwmark 0x100/0xf00 iif lan lookup 100
+ip -6 route add local default dev lo table 100
 """
 
 HAND_NFT = """

@@ -4,7 +4,8 @@ The lab: client - gateway - server, three network namespaces joined by veth.
     client eth0 ---- lan [gateway] wan ----- eth0 server
                              wan2 ---- eth1
 
-The first cable can be a long and lossy link instead: Lab(link=settings).
+The first cable can be a long and lossy link instead: Lab(link=settings); the
+second one, too: Lab(link=..., server_link=...).
 The namespaces have no name: they live as long as somebody holds a descriptor
 of them, so nothing is left behind whatever ends the run, and two runs never
 meet. `with lab.gateway:` moves the calling thread into one; a socket created
@@ -205,23 +206,28 @@ EXEMPTION = re.compile(r"^.*(?:fib daddr type local return|"
 class Lab:
     """The three namespaces, their addresses, and the gateway's rules."""
 
-    def __init__(self, link=None):
+    def __init__(self, link=None, server_link=None):
         self.client = Namespace()
         self.gateway = Namespace()
         self.server = Namespace()
         self.rules = None
-        self.link = None
+        self.link = self.server_link = None
         self._sysctls()
+        # Good ones, until the lab is up.
         if link:
-            # A good one, until the lab is up.
             self.link = Link((self.client, self.gateway))
+        if server_link:
+            self.server_link = Link((self.gateway, self.server),
+                                    ("wan", "eth0"))
         self._links()
         self._routes()
         for family in (4, 6):
             eventually(lambda f=family: self._is_up(f), what="the lab is up")
-        if link:
-            self.link.set(**dict(NO_LOSS, **link))
-            self.link.reset()
+        for one, values in ((self.link, link),
+                            (self.server_link, server_link)):
+            if one:
+                one.set(**dict(NO_LOSS, **values))
+                one.reset()
 
     def _is_up(self, family):
         """The kernel takes up to a second to tell IPv6 that a link is up."""
@@ -231,8 +237,9 @@ class Lab:
 
     def close(self):
         """Ends what still runs in the namespaces and lets go of them."""
-        if self.link:
-            self.link.close()
+        for link in (self.link, self.server_link):
+            if link:
+                link.close()
         for ns in (self.client, self.gateway, self.server):
             ns.kill_all()
             ns.close()
@@ -257,10 +264,11 @@ class Lab:
         if not self.link:
             self.gateway.ip("link add lan type veth peer name eth0 netns %s\n"
                             % self.client.path)
-        self.gateway.ip("""
-            link add wan type veth peer name eth0 netns %s
-            link add wan2 type veth peer name eth1 netns %s
-        """ % (self.server.path, self.server.path))
+        if not self.server_link:
+            self.gateway.ip("link add wan type veth peer name eth0 netns %s\n"
+                            % self.server.path)
+        self.gateway.ip("link add wan2 type veth peer name eth1 netns %s\n"
+                        % self.server.path)
         self._addresses(self.client, eth0=[CLIENT, CLIENT_B])
         self._addresses(self.gateway, lan=[
             GATEWAY_LAN, {4: "10.71.1.1", 6: "fd71:0:0:1::1"}],

@@ -14,6 +14,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/peers.py \
 	tests/net/terminal.py \
 	tests/net/test_activation.py \
+	tests/net/test_auto.py \
 	tests/net/test_backpressure.py \
 	tests/net/test_base.py \
 	tests/net/test_command.py \
@@ -30,6 +31,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_half_close.py \
 	tests/net/test_initial_window.py \
 	tests/net/test_keepalived.py \
+	tests/net/test_latency.py \
 	tests/net/test_link.py \
 	tests/net/test_log.py \
 	tests/net/test_metrics.py \

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import types
 
 import pytest
 
@@ -153,9 +154,9 @@ def place(machine):
 
 # What breaks a gateway, one thing each: (id, form, shell, how). HOW may have
 # conf (merged into the file), late (merged after the daemon loaded it), args
-# (of doctor), fake {path: text}, also (what else must be named), call (a
-# function of the gateway), undo (shell), mend (how the commands begin; "none":
-# they are for a person).
+# (of doctor), fake {path: text}, finds (text of the finding), also (what else
+# must be named), call (a function of the gateway), undo (shell), mend (how the
+# commands begin; "none": they are for a person).
 
 
 def nft_rule(chain, rule, hook, priority="filter", policy="accept",
@@ -388,7 +389,8 @@ BROKEN = [
     ("return-ipv6", "iptables", "ip6tables -t mangle -D UNATATP 2", {
         "conf": CLIENT_IP, "mend": FIREWALL_UP}),
     ("return-ipv6", "nft", "nft insert rule inet unatatp zone_out "
-     "meta nfproto ipv6 accept", {"conf": CLIENT_PORT, "mend": FIREWALL_UP}),
+     "meta nfproto ipv6 accept", {"conf": CLIENT_PORT, "mend": FIREWALL_UP,
+                                  "finds": "another zone of conntrack"}),
     ("return-ipv4", "hand-nft", "ip rule add fwmark 0x100/0xf00 lookup 100 "
      "pref 98; ip rule add pref 97 iif lo goto 32766", {
          "conf": CLIENT_IP, "also": ["return-ipv6", "return-rule-ipv6"],
@@ -401,6 +403,8 @@ BROKEN = [
         "conf": CLIENT_IP, "mend": FIREWALL_UP}),
     ("src-valid-mark", "nft", "ip rule del pref 117", {
         "conf": CLIENT_IP, "mend": FIREWALL_UP}),
+    ("src-valid-mark", "iptables", "ip rule del pref 117; ip rule add "
+     "pref 150 iif lo goto 32766", {"conf": CLIENT_IP, "mend": FIREWALL_UP}),
     ("source-allowed", "nft", ":", {
         "call": without_capability, "conf": CLIENT_IP, "mend": "none"}),
     ("mark-clash", "nft", "iptables -t mangle -A PREROUTING -i wan -p udp "
@@ -520,6 +524,21 @@ def test_right_source(place, form, source):
             if one["verdict"] != "ok"} == set()
 
 
+@pytest.mark.parametrize("source", ["gateway", "client"])
+@pytest.mark.parametrize("form", ["nft", "iptables"])
+def test_right_any_address(place, form, source):
+    """Listeners for any address: their rules have more to say."""
+    place.stop()	# one for any address cannot take over
+    place.reset(form, merge(CONF, {
+        "listen": [{"address": "0.0.0.0", "port": 9999},
+                   {"address": "::", "port": 9999}],
+        "policies": [{"name": "all", "source": source}]}))
+    said = place.doctor()[1]["checks"]
+    place.stop()
+    assert {one["id"]: one["finding"] for one in said
+            if one["verdict"] != "ok"} == {}
+
+
 @pytest.mark.parametrize("form", ["nft", "iptables"])
 @pytest.mark.parametrize("name", gateways.OTHERS)
 def test_right_beside(place, form, name):
@@ -630,6 +649,8 @@ def test_no_daemon(place):
             if one["verdict"] != "ok"} == {
         "listener-ipv4": "failure", "listener-ipv6": "failure",
         "loaded": "unknown"}
+    assert "no daemon is there" in {
+        one["id"]: one["finding"] for one in said["checks"]}["loaded"]
 
 
 def test_no_socket(place):
@@ -670,6 +691,92 @@ def test_many_rules(place):
     assert found["forward-ipv4"]["finding"].endswith("; and others")
     assert "unknown" not in {one["verdict"]
                              for one in place.doctor()[1]["checks"]}
+
+
+@pytest.fixture
+def four(machine, tmp_path):
+    """A gateway where IPv6 is off."""
+    # pylint: disable=unused-argument
+    tmp_path.chmod(0o755)
+    ns = places.Namespace()
+    gateway = Gateway(types.SimpleNamespace(gateway=ns), str(tmp_path))
+    try:
+        ns.run("ip", "link", "set", "lo", "up")
+        ns.ip("link add lan type veth peer name client\n"
+              "link add wan type veth peer name server\n"
+              "link set lan up\nlink set wan up\nlink set client up\n"
+              "link set server up\naddr add 10.71.0.1/24 dev lan\n"
+              "addr add 10.72.0.1/24 dev wan\n")
+        ns.sysctl(ipv6__conf__all__disable_ipv6=1)
+        yield gateway
+    finally:
+        gateway.stop()
+        ns.close()
+
+
+ONLY_FOUR = merge(CONF, {"listen": [{"address": "127.0.0.1", "port": 9999}]})
+ALSO_SIX = merge(CONF, {"listen": [{"address": "127.0.0.1", "port": 9999},
+                                   {"address": "::", "port": 9999}]})
+# A kernel that was booted without IPv6.
+NO_SIX = """
+mkdir sys
+mount -t tmpfs none sys
+for a in core ipv4 netfilter; do
+    mkdir sys/$a
+    mount --bind /proc/sys/net/$a sys/$a
+done
+mount --rbind sys /proc/sys/net
+"""
+
+
+@pytest.mark.parametrize("source", ["gateway", "client"])
+@pytest.mark.parametrize("form", ["nft", "iptables"])
+@pytest.mark.parametrize("conf", [ONLY_FOUR, ALSO_SIX], ids=["four", "any"])
+def test_ipv6_is_off(four, form, source, conf):
+    """Where IPv6 is off nothing is missed of it: not what `firewall up` has
+    left out, and not forwarding."""
+    four.reset(form, merge(conf, {"policies": [
+        {"name": "all", "source": source}]}))
+    four.sh("echo 0 >/proc/sys/net/ipv6/conf/all/forwarding")
+    assert "fwmark" not in four.sh("ip -6 rule").stdout
+    assert {one["id"]: one["finding"] for one in four.doctor()[1]["checks"]
+            if one["verdict"] != "ok"} == {}
+
+
+def test_no_ipv6_in_kernel(four, tmp_path):
+    """Nor where the kernel has none and ip6tables-save cannot say a thing."""
+    four.reset("iptables", ALSO_SIX)
+    four.sh("echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "ip6tables-save").write_text(
+        "#!/bin/sh\necho not supported >&2\nexit 3\n")
+    (tools / "ip6tables-save").chmod(0o755)
+    done = four.sh("cd %s; unshare -m sh -euc '%s exec env PATH=%s:$PATH "
+                   "unatatp doctor -c %s --json'" % (
+                       tmp_path, NO_SIX, tools, four.file))
+    assert {one["id"]: one["finding"]
+            for one in json.loads(done.stdout)["checks"]
+            if one["verdict"] != "ok"} == {}
+
+
+def test_ipv6_is_off_built_in(four):
+    """The built-in configuration listens where it can; a file that names
+    ::1 cannot be served, and that is what doctor says."""
+    four.reset("none", ONLY_FOUR)
+    four.sh(gateways.FOUR_ROUTES + gateways.BY_HAND["hand-nft"])
+    done = four.sh("unatatp doctor --json")
+    assert "IPv6 is turned off" in {
+        one["id"]: one["finding"]
+        for one in json.loads(done.stdout)["checks"]}["listener-ipv6"]
+    four.stop()
+    with open(four.file, "w", encoding="ascii") as file:
+        file.write(config_text(CONF))
+    found = four.faults()
+    assert set(found) == {"listener-ipv4", "listener-ipv6"}
+    assert "IPv6 is turned off" in found["listener-ipv6"]["finding"]
+    assert found["listener-ipv6"]["mend"] == (
+        "# in %s, take [::1]:9999 out of listen, or turn IPv6 on" % four.file)
 
 
 @pytest.mark.parametrize("what", ["tproxy", "socket"])
@@ -740,7 +847,11 @@ def test_broken(place, row):
             place.change(how["late"])
         found = place.faults(*args)
         assert set(found) == {fault, *how.get("also", [])}, found
+        assert how.get("finds", "") in found[fault]["finding"]
         mend = found[fault]["mend"]
+        if form == "iptables":
+            # What made the rules makes them anew.
+            assert mend.count("firewall up") == mend.count("--backend"), mend
         if how.get("mend") == "none":
             assert all(line.startswith("# ") for line in mend.split("\n"))
         else:

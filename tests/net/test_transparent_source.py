@@ -168,6 +168,23 @@ def test_port_free_soon(unatatp, peers, family):
     assert daemon.stats()["port_fallbacks"] == 0
 
 
+def test_a_leg_dialled_again_keeps_its_algorithm(unatatp_once, peers):
+    """However often it had to be dialled, it is one flow to "auto"."""
+    daemon = unatatp_once.policy(source="client", server={
+        "congestion": "auto", "congestion_among": ["cubic", "reno"]})
+    listener = peers.listen(family=4)
+    last = transparent(peers, places.CLIENT[4], CLIENT_PORT)
+    last.connect(listener.getsockname()[:2])
+    peers.accept(listener)
+    client = peers.connect(listener, port=CLIENT_PORT)
+    daemon.wait_stat("flows_active")
+    reset(last)
+    server, _ = peers.accept(listener)
+    exchange(client, server, 1001, 1003)
+    told = daemon.show("policies")[0]["server"]["auto"]["recent"][0]
+    assert sum(one["flows"] for one in told["algorithms"]) == 1
+
+
 def test_port_not_free(unatatp, peers, family):
     """When it does not end, another port of the client's address serves:
     counted, and the log says so once."""

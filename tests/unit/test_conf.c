@@ -267,7 +267,7 @@ static void
 test_many_prefixes_load(void **state)
 {
 	char *text = malloc(MANY * 32), *p = text;
-	double start = unit_now_ns(), took;
+	double start = unit_cpu_ns(), took;
 	struct conf *conf;
 
 	(void)state;
@@ -277,7 +277,7 @@ test_many_prefixes_load(void **state)
 		    i >> 16 & 255, i >> 8 & 255, i & 255);
 	sprintf(p, "]; } );\n");
 	conf = unit_good_conf(text);
-	took = unit_now_ns() - start;
+	took = unit_cpu_ns() - start;
 	assert_int_equal(conf->policies[0].n_sources, MANY);
 	print_message("%d prefixes loaded in %.0f ms\n", MANY, took / 1e6);
 	if (!UNIT_SANITIZED)

@@ -299,14 +299,14 @@ big_conf(void)
 static void
 test_speed(void **state)
 {
-	double start = unit_now_ns(), loaded, per_match;
+	double start = unit_cpu_ns(), loaded, per_match;
 	struct conf *conf = big_conf();
 	struct addr *ask = calloc(4096, sizeof(*ask));
 	struct addr dst = unit_addr("192.0.2.1", 443);
 	size_t hits = 0;
 
 	(void)state;
-	loaded = unit_now_ns();
+	loaded = unit_cpu_ns();
 	for (int i = 0; i < 4096; i++) {
 		ask[i].sa.sa_family = AF_INET;
 		ask[i].in4.sin_addr.s_addr = htonl(unit_random());
@@ -314,11 +314,11 @@ test_speed(void **state)
 		    naive_find(conf, &ask[i], &dst));
 	}
 	start = loaded - start;
-	loaded = unit_now_ns();
+	loaded = unit_cpu_ns();
 	for (int i = 0; i < 1000000; i++)
 		hits +=
 		    policy_find(conf, &ask[i % 4096], &dst) != &conf->fallback;
-	per_match = (unit_now_ns() - loaded) / 1e6;
+	per_match = (unit_cpu_ns() - loaded) / 1e6;
 	print_message("%d prefixes, %zu policies: loaded in %.0f ms, %.0f ns "
 		      "a match (%zu%% hits)\n",
 	    PREFIXES, conf->n_policies, start / 1e6, per_match, hits / 10000);

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -295,6 +296,90 @@ test_reset_while_paused_is_seen(void **state)
 	}
 }
 
+/* The reader of the down lane has stopped: all that may be held is. */
+static void
+stall(struct bench *b)
+{
+	static char data[BULK];
+
+	for (int i = 0; i < 400; i++) {
+		send(b->server, data, sizeof(data), MSG_NOSIGNAL);
+		turn(b);
+	}
+}
+
+static void
+test_reset_with_the_change_of_engine_is_seen(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 1);
+	stall(&b);
+	assert_ptr_equal(b.relay.engine, &relay_splice);
+	b.relay.lanes[RELAY_DOWN].most = 4096;
+	reset_by(b.server);
+	close(b.server);
+	b.server = dup(b.client);
+	for (int i = 0; i < 100 && !b.n_outcomes; i++)
+		turn(&b);
+	assert_ptr_equal(b.relay.engine, &relay_buffer);
+	assert_int_equal(b.n_outcomes, 1);
+	assert_int_equal(b.outcomes[0], RELAY_FAILING);
+	end(&b);
+}
+
+static void
+test_relief_stays_within_the_buffer(void **state)
+{
+	struct bench b;
+	struct lane *lane = &b.relay.lanes[RELAY_DOWN];
+	size_t held;
+
+	(void)state;
+	begin(&b, 0);
+	lane->most = BUFFER / 2;
+	stall(&b);
+	held = relay_held(lane);
+	assert_true(held > 0 && held <= BUFFER / 2);
+	relay_relieve(&b.relay, lane, 8192);
+	turn(&b);
+	assert_int_equal(relay_held(lane), held + 8192);
+	relay_relieve(&b.relay, lane, BUFFER);
+	turn(&b);
+	assert_int_equal(relay_held(lane), BUFFER);
+	end(&b);
+}
+
+/* What is learnt of a path rests on it: relay_full_ms. */
+static void
+test_a_lane_held_short_knows_that_it_is_full(void **state)
+{
+	static char data[BULK];
+	struct bench b;
+	struct leg *to = &b.relay.legs[RELAY_CLIENT];
+	struct lane *lane = &b.relay.lanes[RELAY_DOWN];
+	int full = 0, unsent = 4096;
+
+	(void)state;
+	begin(&b, 0);
+	b.relay.buffer = BULK;
+	lane->most = BULK / 2;
+	setsockopt(
+	    to->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+	for (int i = 0; i < 2000; i++) {
+		send(b.server, data, sizeof(data), MSG_NOSIGNAL);
+		turn(&b);
+		recv(b.client, data, sizeof(data), 0);
+		if (!relay_held(lane) || to->writable)
+			continue;
+		assert_true(to->full_since_ms);
+		full++;
+	}
+	assert_true(full > 0);
+	end(&b);
+}
+
 /* Without descriptors for a pipe the buffer engine carries on. */
 static void
 test_no_pipes(void **state)
@@ -350,6 +435,9 @@ main(void)
 		cmocka_unit_test(test_bytes_before_reset),
 		cmocka_unit_test(test_stalled_reader_bounds_the_queue),
 		cmocka_unit_test(test_reset_while_paused_is_seen),
+		cmocka_unit_test(test_reset_with_the_change_of_engine_is_seen),
+		cmocka_unit_test(test_relief_stays_within_the_buffer),
+		cmocka_unit_test(test_a_lane_held_short_knows_that_it_is_full),
 		cmocka_unit_test(test_no_pipes),
 		cmocka_unit_test(test_urgent_byte_stays_in_line),
 	};

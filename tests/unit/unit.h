@@ -30,8 +30,8 @@ struct prefix unit_prefix(const char *text);
 /* The same numbers in each run. */
 uint32_t unit_random(void);
 
-/* Nanoseconds that only move forward. */
-double unit_now_ns(void);
+/* Nanoseconds of CPU that this program has used: others do not count. */
+double unit_cpu_ns(void);
 
 /*
  * Reads TEXT as a file called "FILE". What was found, a line each, goes

@@ -2,8 +2,10 @@
 if HAVE_CMOCKA
 unit_tests = \
 	tests/unit/test_addr \
+	tests/unit/test_chooser \
 	tests/unit/test_conf \
 	tests/unit/test_histogram \
+	tests/unit/test_latency \
 	tests/unit/test_link_loss \
 	tests/unit/test_link_wire \
 	tests/unit/test_log \
@@ -17,6 +19,7 @@ unit_tests = \
 	tests/unit/test_relay \
 	tests/unit/test_request \
 	tests/unit/test_sandbox \
+	tests/unit/test_sock \
 	tests/unit/test_spawn
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -26,10 +29,14 @@ unit_helpers = tests/unit/unit.c tests/unit/unit.h
 
 tests_unit_test_addr_SOURCES = tests/unit/test_addr.c $(unit_helpers)
 tests_unit_test_addr_LDADD = $(unit_libs)
+tests_unit_test_chooser_SOURCES = tests/unit/test_chooser.c
+tests_unit_test_chooser_LDADD = $(unit_libs)
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c $(unit_helpers)
 tests_unit_test_conf_LDADD = $(unit_libs)
 tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
 tests_unit_test_histogram_LDADD = $(unit_libs)
+tests_unit_test_latency_SOURCES = tests/unit/test_latency.c
+tests_unit_test_latency_LDADD = $(unit_libs)
 tests_unit_test_link_loss_SOURCES = tests/unit/test_link_loss.c \
 	tests/lab/loss.c
 tests_unit_test_link_loss_LDADD = $(unit_libs)
@@ -59,6 +66,8 @@ tests_unit_test_request_SOURCES = tests/unit/test_request.c
 tests_unit_test_request_LDADD = $(unit_libs)
 tests_unit_test_sandbox_SOURCES = tests/unit/test_sandbox.c
 tests_unit_test_sandbox_LDADD = $(unit_libs) $(LIBCAPNG_LIBS) $(SECCOMP_LIBS)
+tests_unit_test_sock_SOURCES = tests/unit/test_sock.c
+tests_unit_test_sock_LDADD = $(unit_libs)
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c
 tests_unit_test_spawn_LDADD = $(unit_libs)
 else
