@@ -25,21 +25,38 @@ read_allowed(char *names, size_t size)
 }
 
 static bool
-is_restricted(const struct sock_options *leg, const char *allowed)
+is_restricted(const char *name, const char *allowed)
 {
 	char word[SOCK_CONGESTION_MAX + 2];
 
-	if (!*leg->congestion)
-		return false;
-	snprintf(word, sizeof(word), " %s ", leg->congestion);
-	return !strstr(allowed, word);
+	snprintf(word, sizeof(word), " %s ", name);
+	return *name && !strstr(allowed, word);
+}
+
+/* The one that the leg has, or all that "auto" may choose. */
+static bool
+leg_has_restricted(const struct sock_options *leg, const char *allowed)
+{
+	for (size_t i = 0; i < leg->n_congestion_among; i++)
+		if (is_restricted(leg->congestion_among[i], allowed))
+			return true;
+	return !leg->n_congestion_among &&
+	    is_restricted(leg->congestion, allowed);
 }
 
 static bool
 has_restricted(const struct policy *p, const char *allowed)
 {
-	return is_restricted(&p->client, allowed) ||
-	    is_restricted(&p->server, allowed);
+	return leg_has_restricted(&p->client, allowed) ||
+	    leg_has_restricted(&p->server, allowed);
+}
+
+/* Receive buffers beyond net.core.rmem_max. */
+static bool
+has_latency(const struct policy *p, const char *allowed)
+{
+	(void)allowed;
+	return p->latency;
 }
 
 /* The algorithm is set anew then, and a route may have chosen it. */
@@ -96,6 +113,7 @@ static const struct row {
 	{ has_restricted,
 	    "a congestion that is not in tcp_allowed_congestion_control",
 	    "CAP_NET_ADMIN", PRIVS_CAP(CAP_NET_ADMIN) },
+	{ has_latency, "latency", "CAP_NET_ADMIN", PRIVS_CAP(CAP_NET_ADMIN) },
 	{ has_window, "initial_window", "CAP_NET_ADMIN",
 	    PRIVS_CAP(CAP_NET_ADMIN) },
 };

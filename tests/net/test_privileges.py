@@ -33,6 +33,7 @@ NEEDS = {
     "interface": ({"interface": "wan"}, {CAP_NET_RAW}),
     "clientip": ({"source": "clientip"}, {CAP_NET_RAW}),
     "client": ({"source": "client"}, {CAP_NET_ADMIN, CAP_NET_BIND_SERVICE}),
+    "latency": ({"latency": "20ms"}, {CAP_NET_ADMIN}),
     "allowed": ({"client": {"congestion": "bbr"}}, set()),
 }
 
@@ -122,14 +123,18 @@ def test_capabilities(unatatp, lab, peers, public_folder, what):
     check_caps(one, wanted)
 
 
-def test_restricted_congestion(unatatp_once, peers, public_folder):
+@pytest.mark.parametrize("client", [
+    {"congestion": "bbr"},
+    {"congestion": "auto", "congestion_among": ["cubic", "bbr"]}],
+    ids=["bbr", "auto"])
+def test_restricted_congestion(unatatp_once, peers, public_folder, client):
     """An algorithm that the kernel gives to the privileged alone."""
     unatatp_once.folder = public_folder
     fake = public_folder / "allowed"
     fake.write_text("reno cubic\n")
     one = unatatp_once.start(
         options=unatatp_once.options(policies=[
-            {"name": "all", "client": {"congestion": "bbr"}}]),
+            {"name": "all", "client": client}]),
         prefix=["unshare", "-m", "sh", "-c",
                 'mount --bind "$0" %s && exec "$@"' % ALLOWED, str(fake)])
     check_caps(one, {CAP_NET_ADMIN})
@@ -256,9 +261,14 @@ def traced(trace):
     [(name, rest of the line)]}."""
     text = trace.read_text(errors="replace")
     text = text[text.rindex("execve("):]
-    found = {}
-    for tid, name, rest in re.findall(
-            r"^(\d+) +(?:<\.\.\. )?(\w+)(.*)$", text, re.M):
+    found, begun = {}, {}
+    for tid, resumed, name, rest in re.findall(
+            r"^(\d+) +(<\.\.\. )?(\w+)(.*)$", text, re.M):
+        if rest.endswith("<unfinished ...>"):
+            begun[tid] = rest
+            continue
+        if resumed:
+            rest = begun.pop(tid, "") + rest
         found.setdefault(tid, []).append((name, rest))
     assert "killed by SIGSYS" not in text
     return found
