@@ -40,24 +40,17 @@ NEEDS = {
 SOURCES = {"clientip": "client", "client": "client"}
 
 
-def instrumented():
-    """What --version says of the sandbox, if it is left off here."""
+def has(pattern):
+    """Whether --version has a line that matches."""
     done = subprocess.run([binary(), "--version"], capture_output=True,
                           text=True, check=True)
-    return re.search("^sandbox: no", done.stdout, re.M)
-
-
-def has_landlock():
-    """True when kernel and program have it."""
-    done = subprocess.run([binary(), "--version"], capture_output=True,
-                          text=True, check=True)
-    return "landlock: version" in done.stdout
+    return re.search(pattern, done.stdout, re.M)
 
 
 @pytest.fixture
 def sandboxed():
     """For tests of the sandbox, which sanitizers do not stand."""
-    if instrumented():
+    if has("^(sandbox|seccomp): no"):
         pytest.skip("this build leaves the sandbox off")
 
 
@@ -65,7 +58,7 @@ def sandboxed():
 def landlocked(sandboxed):
     """Likewise of its files."""
     # pylint: disable=unused-argument
-    if not has_landlock():
+    if not has("^landlock: version"):
         pytest.skip("this kernel has no Landlock: see `unatatp --version'")
 
 
@@ -464,7 +457,7 @@ def test_version(lab):
 
 def test_valgrind(lab):
     """Under valgrind it is left off."""
-    if not shutil.which("valgrind") or instrumented():
+    if not shutil.which("valgrind") or has("^sandbox: no"):
         pytest.skip("no valgrind, or a build that it does not stand")
     _, out, _ = run(lab.gateway, "--version", prefix=["valgrind", "-q"])
     assert re.search("^sandbox: no, .*valgrind", out, re.M)
