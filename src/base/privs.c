@@ -16,7 +16,7 @@
 static bool dropped;
 static uint64_t given_up;
 
-/* What we have and may have in force; CAP_LAST_CAP and what came later. */
+/* What we have, in force or asleep. */
 static uint64_t
 permitted(void)
 {
@@ -107,7 +107,7 @@ privs_hide_memory(void)
 {
 	struct rlimit none = { 0, 0 };
 
-	/* Neither can fail with these words; a core has two locks. */
+	/* Neither fails with these words. The first would do for the second. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || setrlimit(RLIMIT_CORE, &none))
 		return;
 }

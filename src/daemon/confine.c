@@ -55,6 +55,7 @@ confine_privileges(const struct conf *conf)
 	const char *user = conf->user;
 	int err = *user ? drop(conf) : 0;
 
+	tzset(); /* while its file can be read: syslog's lines have a time */
 	if (!err)
 		err = privs_gain_none();
 	if (!err && conf->sandbox)
@@ -149,7 +150,6 @@ confine_main(const struct conf *conf)
 {
 	int files, calls;
 
-	tzset(); /* its file is read now, for the stamps of syslog's lines */
 	privs_wake_reader();
 	files = limit_files(conf);
 	privs_sleep_reader();
