@@ -127,7 +127,9 @@ static uint64_t
 follow_drawn(struct latency_lane *mine, const struct lane *lane,
     uint64_t waiting, int64_t bound_ms, const struct look *look)
 {
-	bool waits = 4000 * waiting >= mine->rate * (uint64_t)bound_ms;
+	/* A message on its way is no queue, however slow the lane seems. */
+	bool waits = waiting >= PART_LEAST &&
+	    4000 * waiting >= mine->rate * (uint64_t)bound_ms;
 	uint64_t moved = lane->bytes - mine->moved;
 	bool free = !waits && !mine->waited && look->span;
 
