@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	COPYING \
 	NEWS \
 	README.md \
+	SECURITY.md \
 	contrib/HACKING \
 	contrib/demo \
 	contrib/grafana/unatatp.json \

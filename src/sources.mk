@@ -10,6 +10,8 @@ libunatatp_a_SOURCES = \
 	src/base/notify.c src/base/notify.h \
 	src/base/poller.c src/base/poller.h \
 	src/base/privs.c src/base/privs.h \
+	src/base/sandbox.c src/base/sandbox.h \
+	src/base/sandbox_files.c \
 	src/base/sock.c src/base/sock.h \
 	src/base/sock_buffer.c \
 	src/base/sock_diag.c \
@@ -93,6 +95,7 @@ libunatatp_a_SOURCES = \
 	src/flow/step.h \
 	src/flow/stats.c src/flow/stats.h \
 	src/daemon/background.c src/daemon/background.h \
+	src/daemon/confine.c src/daemon/confine.h \
 	src/daemon/console.c src/daemon/console.h \
 	src/daemon/console_flows.c \
 	src/daemon/console_policies.c \
@@ -105,6 +108,7 @@ libunatatp_a_SOURCES = \
 	src/daemon/listen.c src/daemon/listen.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
 	src/daemon/metrics_policy.c src/daemon/metrics_table.h \
+	src/daemon/needs.c src/daemon/needs.h \
 	src/daemon/page.h \
 	src/daemon/policies.c src/daemon/policies.h \
 	src/daemon/process.c src/daemon/process.h \
@@ -141,6 +145,12 @@ else
 libunatatp_a_SOURCES += src/base/window_none.c
 endif
 
+if HAVE_SECCOMP
+libunatatp_a_SOURCES += src/base/sandbox_calls.c
+else
+libunatatp_a_SOURCES += src/base/sandbox_none.c
+endif
+
 # The status page, as bytes in C.
 nodist_libunatatp_a_SOURCES = src/daemon/page.c
 EXTRA_DIST += src/daemon/page.html
@@ -157,4 +167,4 @@ src/daemon/page.c: src/daemon/page.html
 sbin_PROGRAMS += unatatp
 unatatp_SOURCES = src/main.c
 unatatp_LDADD = libunatatp.a $(LIBEVENT_EXTRA_LIBS) $(LIBEVENT_LIBS) \
-	$(LIBCONFIG_LIBS) $(LIBCAPNG_LIBS) $(JANSSON_LIBS) $(NCURSES_LIBS)
+	$(LIBCONFIG_LIBS) $(LIBCAPNG_LIBS) $(SECCOMP_LIBS) $(JANSSON_LIBS) $(NCURSES_LIBS)

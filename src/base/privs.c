@@ -14,40 +14,46 @@
 #define NICENESS 10
 
 static bool dropped;
+static uint64_t given_up;
 
-/* What stays of root's capabilities, where it had them (containers). */
-static const struct {
-	unsigned capability;
-	capng_type_t sets;
-} kept[] = {
-	{ CAP_NET_ADMIN, CAPNG_EFFECTIVE | CAPNG_PERMITTED },
-	{ CAP_NET_BIND_SERVICE, CAPNG_EFFECTIVE | CAPNG_PERMITTED },
-	{ CAP_NET_RAW, CAPNG_EFFECTIVE | CAPNG_PERMITTED },
-	{ CAP_DAC_READ_SEARCH, CAPNG_PERMITTED },
-};
+/* What we have, in force or asleep. */
+static uint64_t
+permitted(void)
+{
+	uint64_t caps = 0;
+
+	if (capng_get_caps_process())
+		return 0;
+	for (unsigned i = 0; i <= CAP_LAST_CAP; i++)
+		if (capng_have_capability(CAPNG_PERMITTED, i))
+			caps |= PRIVS_CAP(i);
+	return caps;
+}
 
 /* True when the capabilities to come have been put together. */
 static bool
-select_kept(void)
+select_kept(uint64_t keep)
 {
-	const size_t n = sizeof(kept) / sizeof(*kept);
-	bool has[sizeof(kept) / sizeof(*kept)];
+	const uint64_t reader = PRIVS_CAP(CAP_DAC_READ_SEARCH);
+	uint64_t have = permitted();
 
-	if (capng_get_caps_process())
-		return false;
-	for (size_t i = 0; i < n; i++)
-		has[i] =
-		    capng_have_capability(CAPNG_PERMITTED, kept[i].capability);
+	given_up = have & ~(keep | reader);
 	capng_clear(CAPNG_SELECT_BOTH);
-	for (size_t i = 0; i < n; i++)
-		if (has[i] &&
-		    capng_update(CAPNG_ADD, kept[i].sets, kept[i].capability))
+	for (unsigned i = 0; i <= CAP_LAST_CAP; i++) {
+		capng_type_t sets = CAPNG_PERMITTED;
+
+		if (!(have & (keep | reader) & PRIVS_CAP(i)))
+			continue;
+		if (keep & PRIVS_CAP(i))
+			sets |= CAPNG_EFFECTIVE;
+		if (capng_update(CAPNG_ADD, sets, i))
 			return false;
+	}
 	return true;
 }
 
 static int
-become(const char *user)
+become(const char *user, uint64_t keep)
 {
 	const struct passwd *pw;
 
@@ -55,7 +61,7 @@ become(const char *user)
 	pw = getpwnam(user);
 	if (!pw)
 		return errno ? -errno : -ENOENT;
-	if (!select_kept())
+	if (!select_kept(keep))
 		return -EPERM;
 	if (capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
 		CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
@@ -68,24 +74,42 @@ become(const char *user)
  * than is kept. Ambient capabilities go with the inheritable ones.
  */
 static int
-shed(void)
+shed(uint64_t keep)
 {
-	if (!select_kept() || capng_apply(CAPNG_SELECT_CAPS))
+	if (!select_kept(keep) || capng_apply(CAPNG_SELECT_CAPS))
 		return -EPERM;
 	return 0;
 }
 
 int
-privs_drop(const char *user)
+privs_drop(const char *user, uint64_t keep)
 {
-	int err = geteuid() ? shed() : become(user);
+	int err = geteuid() ? shed(keep) : become(user, keep);
 
-	if (err)
-		return err;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return -errno;
-	dropped = true;
-	return 0;
+	dropped = !err;
+	return err;
+}
+
+uint64_t
+privs_given_up(uint64_t wanted)
+{
+	return wanted & given_up;
+}
+
+int
+privs_gain_none(void)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
+}
+
+void
+privs_hide_memory(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	/* Neither fails with these words. The first would do for the second. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || setrlimit(RLIMIT_CORE, &none))
+		return;
 }
 
 int
@@ -154,7 +178,7 @@ privs_sleep_reader(void)
 }
 
 void
-privs_enter_worker(void)
+privs_forget_reader(void)
 {
 	change_reader(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED);
 }

@@ -7,17 +7,29 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
+/* A set of capabilities: the sum of these, such as PRIVS_CAP(CAP_NET_RAW). */
+#define PRIVS_CAP(number) (UINT64_C(1) << (number))
+
 /*
- * Becomes USER. CAP_NET_ADMIN (TPROXY, marks, clients' addresses),
- * CAP_NET_BIND_SERVICE (clients' ports below 1024) and CAP_NET_RAW (binding
- * to an interface) stay in force, so that a reload still works; main keeps
- * CAP_DAC_READ_SEARCH asleep, for privs_wake_reader. Only root can become
- * another; anyone else stays who he is and gives up the rest of what he
- * may do. 0, or -errno: -ENOENT for no such user.
+ * Becomes USER, with no more capabilities than KEEP, which stay in force;
+ * main also keeps CAP_DAC_READ_SEARCH, asleep, for privs_wake_reader. Only
+ * root can become another; anyone else stays who he is and gives up the
+ * rest of what he may do. 0, or -errno: -ENOENT for no such user.
  */
-__attribute__((warn_unused_result)) int privs_drop(const char *user);
+__attribute__((warn_unused_result)) int privs_drop(
+    const char *user, uint64_t keep);
+
+/* Those of WANTED that privs_drop gave up, although we had them. */
+uint64_t privs_given_up(uint64_t wanted);
+
+/* No program that is run gets more than we have. 0 or -errno. */
+__attribute__((warn_unused_result)) int privs_gain_none(void);
+
+/* Our memory is ours: no core of it, and no debugger but root's. */
+void privs_hide_memory(void);
 
 /*
  * Who makes files for USER ("": the caller) and GROUP ("": USER's).
@@ -46,8 +58,8 @@ bool privs_has_net_admin(void);
 /* The calling thread gives way to others from now on, as by nice(1). */
 void privs_give_way(void);
 
-/* A new thread gives up what main alone needs. */
-void privs_enter_worker(void);
+/* The calling thread gives up the capability that privs_wake_reader wakes. */
+void privs_forget_reader(void);
 
 #define PRIVS_FDS_RESERVED 4 /* descriptors that flows leave to main */
 

@@ -8,7 +8,6 @@
 #include "cmd/command.h"
 #include "cmd/help.h"
 #include "conf/value.h"
-#include "config.h"
 
 /* A whole number from LOW to HIGH; -1 when TEXT is none. */
 static long
@@ -240,7 +239,7 @@ take_version(struct args *args, char *value)
 {
 	(void)args;
 	(void)value;
-	puts(PACKAGE_STRING);
+	help_print_version();
 	exit(COMMAND_GOOD);
 }
 

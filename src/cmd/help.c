@@ -1,10 +1,13 @@
 #include "cmd/help.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/sandbox.h"
 #include "cmd/args.h"
 #include "cmd/command.h"
+#include "config.h"
 
 #define COLUMN 24 /* where explanations begin */
 #define WIDTH 79
@@ -110,4 +113,23 @@ help_print(void)
 	     "Signals: HUP reloads, USR1 logs counters, TERM and INT drain and "
 	     "end.\n"
 	     "Manuals: unatatp(8), unatatp.conf(5)");
+}
+
+void
+help_print_version(void)
+{
+	const char *obstacle = sandbox_obstacle();
+	int version = sandbox_files_version(), err = sandbox_calls_probe();
+
+	puts(PACKAGE_STRING);
+	if (obstacle)
+		printf("sandbox: no, %s\n", obstacle);
+	printf("seccomp: %s\n",
+	    err == -ENOTSUP ? "no, not built in"
+		: err	    ? "no, not in this kernel"
+			    : "yes");
+	if (version > 0)
+		printf("landlock: version %d\n", version);
+	else
+		puts("landlock: no, not in this kernel");
 }

@@ -102,6 +102,7 @@ struct conf {
 	size_t n_listens;
 	int64_t workers; /* 0: one a CPU */
 	char *user;	 /* "": keep the caller's */
+	bool sandbox;
 	struct {
 		int64_t flows; /* 0: what the descriptor limit allows */
 		int64_t flows_per_source; /* 0: no limit */
@@ -125,6 +126,8 @@ struct conf {
 	struct conf_control control;
 	struct conf_metrics metrics;
 	struct conf_firewall firewall;
+	const char **files; /* read: the file and what it includes */
+	size_t n_files;
 	bool builtin; /* no file: what cannot listen is skipped */
 	_Atomic unsigned refs;
 };

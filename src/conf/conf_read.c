@@ -331,6 +331,22 @@ read_config(struct reader *r, const struct conf_text *text,
 	return err;
 }
 
+/* Which files it came from: a reload will want to read them again. */
+static int
+note_files(struct conf *conf, const struct conf_text *text)
+{
+	conf->files = conf_alloc(conf, text->n_files, sizeof(*conf->files));
+	if (!conf->files)
+		return -ENOMEM;
+	for (size_t i = 0; i < text->n_files; i++) {
+		conf->files[i] = conf_intern(text->files[i]);
+		if (!conf->files[i])
+			return -ENOMEM;
+	}
+	conf->n_files = text->n_files;
+	return 0;
+}
+
 struct conf *
 conf_read(const char *path, const struct conf_override *over,
     struct conf_report *report)
@@ -346,6 +362,8 @@ conf_read(const char *path, const struct conf_override *over,
 	r.conf->builtin = !path;
 	err = path ? conf_text_load(&text, path, report)
 		   : conf_text_set(&text, "built-in", "", report);
+	if (!err && path)
+		err = note_files(r.conf, &text);
 	if (!err)
 		err = read_config(&r, &text, over);
 done:

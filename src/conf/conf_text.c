@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/sandbox.h"
 
 #define DEPTH_MAX 10
 #define FILE_BYTES_MAX (256u << 20)
@@ -352,6 +353,17 @@ append_text(struct conf_text *text, const char *name, char *data, size_t len,
 	return s.err;
 }
 
+/* A daemon that has started may read less than the one who started it. */
+static const char *
+mend_of(int err)
+{
+	return err == -EACCES && sandbox_limits_files()
+	    ? " (since its start the daemon reads what its user may, below "
+	      "/etc and the folders it had read then: move the file, mend its "
+	      "permissions, or restart unatatp)"
+	    : "";
+}
+
 static int
 append_file(struct conf_text *text, const char *path, unsigned depth,
     const struct scan *from, struct conf_report *report)
@@ -369,11 +381,11 @@ append_file(struct conf_text *text, const char *path, unsigned depth,
 	if (!err)
 		err = append_text(text, path, data, len, depth, report);
 	else if (from)
-		report_error(report, from->at, "cannot include \"%s\": %s",
-		    path, strerror(-err));
+		report_error(report, from->at, "cannot include \"%s\": %s%s",
+		    path, strerror(-err), mend_of(err));
 	else
-		report_error(report, (struct report_place){ path, 0 }, "%s",
-		    strerror(-err));
+		report_error(report, (struct report_place){ path, 0 }, "%s%s",
+		    strerror(-err), mend_of(err));
 	free(data);
 	/* Only the first file's absence means that there is nothing. */
 	return from && err ? -EINVAL : err;

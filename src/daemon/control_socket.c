@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/privs.h"
+#include "base/sandbox.h"
 #include "base/sock_unix.h"
 
 /* The folder of PATH, when it is missing; UID is to remove the socket. */
@@ -77,6 +78,11 @@ tell_why(int err, pid_t holder, char why[CONTROL_SOCKET_WHY_MAX])
 		snprintf(why, n, "there is a file that is no socket");
 	else if (err == -ENOENT)
 		snprintf(why, n, "its folder cannot be made");
+	else if (err == -EACCES && sandbox_limits_files())
+		snprintf(why, n,
+		    "%s (since the start its user makes sockets in the "
+		    "folders of those that there were: restart unatatp)",
+		    strerror(-err));
 	else
 		snprintf(why, n, "%s", strerror(-err));
 }

@@ -16,7 +16,7 @@ struct control_socket {
 	char path[SOCK_PATH_MAX];
 };
 
-#define CONTROL_SOCKET_WHY_MAX 96
+#define CONTROL_SOCKET_WHY_MAX 160
 
 /*
  * Makes S at PATH, with the permissions and the group that CONF gives the

@@ -13,6 +13,7 @@
 #include "base/mailbox.h"
 #include "base/privs.h"
 #include "daemon/background.h"
+#include "daemon/confine.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
 #include "daemon/policies.h"
@@ -186,9 +187,10 @@ start(struct daemon *d)
 	recent_forget();
 	result = open_windows(d);
 	if (result == DAEMON_GOOD)
-		result = process_drop_privileges(d->conf);
+		result = confine_privileges(d->conf);
 	/* From here on a daemon's faults belong into syslog. */
 	log_set((enum log_target)d->conf->log.target, d->args->background);
+	d->shared.sandbox = confine_wanted(d->conf);
 	if (result == DAEMON_GOOD)
 		result = start_workers_quiet(d, &plan);
 	if (result == DAEMON_GOOD)
@@ -242,6 +244,8 @@ run(struct daemon *d, struct background *background)
 		background_ready(background, (int)result);
 	if (result != DAEMON_GOOD)
 		return result;
+	if (d->shared.sandbox)
+		confine_main(d->conf);
 	event_base_dispatch(d->base);
 	signals_log_stats(d);
 	return DAEMON_GOOD;

@@ -1,11 +1,13 @@
 #include "daemon/listen.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/privs.h"
 #include "base/sock.h"
 #include "flow/listener.h"
 
@@ -24,7 +26,11 @@ log_refusal(const struct addr *a, int err)
 	char text[ADDR_TEXT_MAX];
 	const char *mend = "";
 
-	if (err == -EPERM)
+	if (err == -EPERM && privs_given_up(PRIVS_CAP(CAP_NET_ADMIN)))
+		mend = " (TPROXY takes CAP_NET_ADMIN, which was given up at "
+		       "the start because nothing else took it: restart "
+		       "unatatp)";
+	else if (err == -EPERM)
 		mend = " (TPROXY needs CAP_NET_ADMIN: run as root, "
 		       "or let systemd pass the socket)";
 	else if (err == -EACCES)

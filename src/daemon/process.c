@@ -47,19 +47,3 @@ process_allow_windows(const struct conf *conf, const struct listen_plan *plan)
 			    "the listener was made by another service (let "
 			    "unatatp open it itself, without unatatp.socket)");
 }
-
-enum daemon_result
-process_drop_privileges(const struct conf *conf)
-{
-	const char *user = conf->user;
-	int err = 0;
-
-	if (*user)
-		err = privs_drop(user);
-	if (!err)
-		return DAEMON_GOOD;
-	log_error("cannot run as user \"%s\": %s", user,
-	    err == -ENOENT ? "no such user (create it, or set user = \"\")"
-			   : strerror(-err));
-	return err == -ENOENT ? DAEMON_BAD_CONFIG : DAEMON_NO_PRIVILEGE;
-}

@@ -1,11 +1,10 @@
 /*
  * process: what the daemon is to the system, as the configuration wants
- * it: its descriptor limit, what the kernel must allow, its user. Main only.
+ * it: its descriptor limit, what the kernel must allow. Main only.
  */
 #ifndef UNATATP_DAEMON_PROCESS_H
 #define UNATATP_DAEMON_PROCESS_H
 
-#include "daemon/daemon.h"
 #include "daemon/listen.h"
 
 /* Makes room for limits.flows. 0, or -EMFILE, which was logged. */
@@ -18,8 +17,5 @@ __attribute__((warn_unused_result)) int process_raise_limits(
  */
 void process_allow_windows(
     const struct conf *conf, const struct listen_plan *plan);
-
-/* Becomes the user of CONF; a failure was logged. */
-enum daemon_result process_drop_privileges(const struct conf *conf);
 
 #endif

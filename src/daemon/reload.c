@@ -9,6 +9,7 @@
 #include "base/privs.h"
 #include "daemon/console.h"
 #include "daemon/listen.h"
+#include "daemon/needs.h"
 #include "daemon/policies.h"
 #include "daemon/process.h"
 #include "daemon/state.h"
@@ -55,6 +56,8 @@ warn_fixed(const struct conf *old, const struct conf *new)
 		log_warning("reload: workers changes at the next start");
 	if (strcmp(old->user, new->user))
 		log_warning("reload: user changes at the next start");
+	if (old->sandbox != new->sandbox)
+		log_warning("reload: sandbox changes at the next start");
 	if (old->log.target != new->log.target)
 		log_warning("reload: log.target changes at the next start");
 	if (strcmp(old->control.path, new->control.path) ||
@@ -89,10 +92,17 @@ static struct conf *
 prepare(struct daemon *d, struct listen_plan *plan)
 {
 	struct conf *conf = reload_read(d);
+	char why[NEEDS_WHY_MAX];
 	int err = -ENOMEM;
 
 	if (!conf)
 		return NULL;
+	if (!needs_met(conf, why)) {
+		log_error("%s", why);
+		supervise_refused(&d->supervise, why);
+		conf_unref(conf);
+		return NULL;
+	}
 	if (process_raise_limits(conf)) {
 		err = -EMFILE;
 	} else if (policies_learn(d->policies, conf)) {

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/privs.h"
 #include "base/sock.h"
+#include "daemon/confine.h"
 #include "flow/flow.h"
 
 struct worker {
@@ -99,7 +100,9 @@ run(void *arg)
 {
 	struct worker *w = arg;
 
-	privs_enter_worker();
+	privs_forget_reader();
+	if (w->shared->sandbox)
+		confine_worker();
 	event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	return NULL;
 }

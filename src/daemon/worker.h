@@ -6,6 +6,7 @@
 #ifndef UNATATP_DAEMON_WORKER_H
 #define UNATATP_DAEMON_WORKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,7 @@ struct worker_shared {
 	struct sources *sources;
 	struct choosers *choosers;
 	size_t n_workers;
+	bool sandbox; /* they enter it: confine_worker */
 };
 
 /* A listening socket on its way to a worker, with what it inherits. */

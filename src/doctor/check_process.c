@@ -186,7 +186,8 @@ check_source_allowed(struct check *c)
 	    "a policy keeps the client's address, and pid %d has neither "
 	    "CAP_NET_ADMIN nor CAP_NET_RAW",
 	    (int)pid);
-	check_mend(c, "# run it as root: it keeps what it needs");
+	check_mend(
+	    c, "# start it again, as root: it keeps what its policies take");
 }
 
 /* --- the file that it runs with ------------------------------------ */

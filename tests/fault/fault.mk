@@ -4,6 +4,10 @@ EXTRA_DIST += tests/fault/run \
 	tests/fault/conftest.py \
 	tests/fault/test_aborts.py \
 	tests/fault/test_descriptors.py \
+<<<<<<< HEAD
 	tests/fault/test_flood.py \
 	tests/fault/test_limits.py \
+=======
+	tests/fault/test_matrix.py \
+>>>>>>> privs
 	tests/fault/test_storms.py

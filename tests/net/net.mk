@@ -38,6 +38,7 @@ EXTRA_DIST += tests/net/run \
 	tests/net/test_notify.py \
 	tests/net/test_options.py \
 	tests/net/test_policy.py \
+	tests/net/test_privileges.py \
 	tests/net/test_prometheus.py \
 	tests/net/test_reload.py \
 	tests/net/test_reset.py \

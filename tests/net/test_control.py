@@ -77,7 +77,8 @@ def control(unatatp_once):
 def test_socket(unatatp_once):
     """It has mode and group as asked for, is there before the daemon
     serves, and goes with it."""
-    daemon = unatatp_once(control={"mode": "0640", "group": "daemon"})
+    daemon = unatatp_once(
+        user="", control={"mode": "0640", "group": "daemon"})
     found = os.stat(daemon.control)
     assert stat.S_ISSOCK(found.st_mode)
     assert stat.S_IMODE(found.st_mode) == 0o640
@@ -200,7 +201,8 @@ def test_mode_and_group(unatatp_once, public_folder, as_nobody):
     """Who is not of the group cannot connect: 77; who is may read, and
     change nothing."""
     path = str(public_folder / "c")
-    daemon = unatatp_once(control={"path": path, "group": "daemon"})
+    daemon = unatatp_once(user="",
+                          control={"path": path, "group": "daemon"})
     show = ["show", "stats", "-s", path]
     status, out, err = as_nobody(*show)
     assert (status, out) == (77, "") and "control.group" in err
@@ -279,7 +281,8 @@ def test_many_clients(control):
 def test_readers_leave_room(unatatp_once, public_folder):
     """Readers cannot keep root out."""
     path = str(public_folder / "c")
-    daemon = unatatp_once(control={"path": path, "mode": "0666"})
+    daemon = unatatp_once(user="",
+                          control={"path": path, "mode": "0666"})
     script = ("import socket, sys\n"
               "many = []\n"
               "for i in range(%d):\n"

@@ -17,7 +17,9 @@ import lab as places
 from daemon import BASE, Daemon, binary, config_text, merge
 from lab import eventually
 
+# Root stays root: one daemon is reloaded with whatever a test wants.
 CONF = merge(BASE, {
+    "user": "",
     "firewall": {"interfaces": ["lan"]},
     "policies": [{"name": "all", "client": {"congestion": "cubic"}}]})
 FIREWALL_UP = "unatatp firewall up -c "

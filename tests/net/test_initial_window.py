@@ -211,7 +211,7 @@ def test_drop_in(unatatp_once, public_folder, lab, peers):
 
 def test_reload(unatatp_once, lab, peers):
     """A reload may bring it where root remains root, and take it away."""
-    daemon = unatatp_once.policy()
+    daemon = unatatp_once(user="", policies=[{"name": "all"}])
     for window in (WINDOW, 0):
         daemon.reload(policies=[
             {"name": "all", "client": {"initial_window": window}}])
@@ -224,7 +224,7 @@ def test_reload(unatatp_once, lab, peers):
 def test_not_allowed(unatatp_once, lab, peers, late):
     """Without CAP_BPF the log says so, once; flows begin as the kernel wants
     and are counted."""
-    options = unatatp_once.options(policies=[{"name": "all"}])
+    options = unatatp_once.options(user="", policies=[{"name": "all"}])
     wanted = merge(options, {"policies": [
         {"name": "all", "client": {"initial_window": WINDOW}}]})
     daemon = unatatp_once.start(options=options if late else wanted,

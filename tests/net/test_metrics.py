@@ -268,10 +268,11 @@ def test_descriptors(unatatp_once, peers):
 
 # --- where it listens ------------------------------------------------------
 
-def test_addresses(unatatp_once, tmp_path):
+def test_addresses(unatatp_once):
     """IPv6 and a UNIX socket, which is removed at the end."""
-    path = str(tmp_path / "metrics")
-    daemon = unatatp_once(metrics={"address": "::1", "port": 9478})
+    daemon = unatatp_once(user="",
+                          metrics={"address": "::1", "port": 9478})
+    path = os.path.join(os.path.dirname(daemon.control), "metrics")
     assert ask(daemon, address="::1", port=9478)[0] == 200
     daemon.reload(metrics={"address": path})
     assert Metrics(daemon, path)("workers") == 1
@@ -316,7 +317,7 @@ def test_reload_moves_it(unatatp_once, peers, lab):
 def test_a_reload_that_fails_later(unatatp_once, peers, lab):
     """A new place that was opened already is given up when something else
     refuses the reload; the old one stays."""
-    daemon = unatatp_once(**options())
+    daemon = unatatp_once(user="", **options())
     taken = peers.listen("127.0.0.1", port=8888, ns=lab.gateway)
     before = len(daemon.reloads())
     daemon.write(merge(daemon.options, {
@@ -352,7 +353,7 @@ def test_stale_socket(unatatp_once, tmp_path):
     daemon = unatatp_once(metrics={"address": path})
     daemon.kill()
     assert os.path.exists(path)
-    daemon = unatatp_once(metrics={"address": path})
+    daemon = unatatp_once(user="", metrics={"address": path})
     assert ask(daemon, address=path)[0] == 200
     file = tmp_path / "file"
     file.write_text("mine")

@@ -30,6 +30,8 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.socket.bind(name.replace("@", "\0", 1))
+        if name.startswith("/"):
+            os.chmod(name, 0o777)	# as systemd's: the daemon is not root
         self.socket.setblocking(False)
         self.env = {"NOTIFY_SOCKET": name}
 
@@ -63,9 +65,9 @@ class Manager:
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request, lab, tmp_path):
+def manager(request, lab, public_folder):
     """A manager, with a socket of either kind."""
-    name = str(tmp_path / "notify")
+    name = str(public_folder / "notify")
     if request.param == "abstract":
         name = "@unatatp-test-%d" % time.monotonic_ns()
     with lab.gateway:	# a network namespace has abstract names of its own
@@ -75,9 +77,9 @@ def manager(request, lab, tmp_path):
 
 
 @pytest.fixture
-def path_manager(tmp_path):
+def path_manager(public_folder):
     """A manager, where the kind of socket has no part."""
-    one = Manager(str(tmp_path / "notify"))
+    one = Manager(str(public_folder / "notify"))
     yield one
     one.socket.close()
 

@@ -86,7 +86,7 @@ def test_bad_file_changes_nothing(unatatp, peers):
 def test_listeners(unatatp, peers):
     """A new listener is opened, a removed one closed, and one that stays
     keeps the very same sockets."""
-    daemon = unatatp()
+    daemon = unatatp(policies=[{"name": "all", "mark": 7}])
     kept = daemon.listeners()[("127.0.0.1", PORT)]
     client, server = peers.flow(6)
     daemon.reload(listen=[BOTH[0], {"address": "127.0.0.1", "port": 9998}])
@@ -123,7 +123,7 @@ def test_unchanged_listeners_keep_their_queue(unatatp, peers):
 def test_port_in_use(unatatp, lab, peers):
     """A listener that cannot open keeps everything as it was, those that
     could be opened included."""
-    daemon = unatatp(policies=[{"name": "old"}])
+    daemon = unatatp(policies=[{"name": "old", "mark": 7}])
     before = daemon.listeners()
     taken = peers.listen("127.0.0.1", port=8888, ns=lab.gateway)
     daemon.write(merge(daemon.options, {

@@ -255,8 +255,8 @@ def test_after_the_drop(unatatp, peers, public_folder, source):
     """An unprivileged user is enough once it runs, for ports below 1024
     and after a reload too."""
     unatatp.folder = public_folder
-    daemon = unatatp(user="nobody",
-                     policies=[{"name": "all", "source": "gateway"}])
+    daemon = unatatp(user="nobody", policies=[
+        {"name": "not-yet", "source": source, "ports": ["1"]}])
     daemon.reload(policies=[{"name": "all", "source": source}])
     for version in (4, 6):
         listener = peers.listen(family=version)

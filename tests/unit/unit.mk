@@ -18,6 +18,7 @@ unit_tests = \
 	tests/unit/test_prefix_set \
 	tests/unit/test_relay \
 	tests/unit/test_request \
+	tests/unit/test_sandbox \
 	tests/unit/test_sock \
 	tests/unit/test_sources \
 	tests/unit/test_spawn
@@ -64,6 +65,8 @@ tests_unit_test_relay_SOURCES = tests/unit/test_relay.c
 tests_unit_test_relay_LDADD = $(unit_libs)
 tests_unit_test_request_SOURCES = tests/unit/test_request.c
 tests_unit_test_request_LDADD = $(unit_libs)
+tests_unit_test_sandbox_SOURCES = tests/unit/test_sandbox.c
+tests_unit_test_sandbox_LDADD = $(unit_libs) $(LIBCAPNG_LIBS) $(SECCOMP_LIBS)
 tests_unit_test_sock_SOURCES = tests/unit/test_sock.c
 tests_unit_test_sock_LDADD = $(unit_libs)
 tests_unit_test_sources_SOURCES = tests/unit/test_sources.c
