@@ -5,6 +5,7 @@ EXTRA_DIST += tests/fault/run \
 	tests/fault/talk.py \
 	tests/fault/test_aborts.py \
 	tests/fault/inject.py \
+	tests/fault/test_crash.py \
 	tests/fault/test_descriptors.py \
 	tests/fault/test_inject.py \
 	tests/fault/test_inject_start.py \

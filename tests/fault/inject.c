@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -275,6 +276,17 @@ time(time_t *at)
 	if (at)
 		*at = ts.tv_sec;
 	return ts.tv_sec;
+}
+
+int
+gettimeofday(struct timeval *restrict tv, void *restrict zone)
+{
+	struct timespec ts;
+
+	(void)zone;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	*tv = (struct timeval){ ts.tv_sec, ts.tv_nsec / 1000 };
+	return 0;
 }
 
 /* --- memory --------------------------------------------------------- */
