@@ -17,13 +17,40 @@ struct message {
 
 STAILQ_HEAD(message_queue, message);
 
+/* Messages that serve when memory is short: none may be lost. */
+#define RESERVE 64
+
 struct mailbox {
 	pthread_mutex_t mutex;
-	struct message_queue queue; /* under mutex */
+	struct message_queue queue, spare; /* under mutex */
+	struct message reserve[RESERVE];
 	struct event *event;
 	void *owner;
 	int fd;
 };
+
+/* Under the mutex. NULL: even the reserve is used up. */
+static struct message *
+take_spare(struct mailbox *box)
+{
+	struct message *m = STAILQ_FIRST(&box->spare);
+
+	if (m)
+		STAILQ_REMOVE_HEAD(&box->spare, entry);
+	return m;
+}
+
+static void
+give_back(struct mailbox *box, struct message *m)
+{
+	if (m < box->reserve || m >= box->reserve + RESERVE) {
+		free(m);
+		return;
+	}
+	pthread_mutex_lock(&box->mutex);
+	STAILQ_INSERT_HEAD(&box->spare, m, entry);
+	pthread_mutex_unlock(&box->mutex);
+}
 
 static void
 run_all(struct mailbox *box)
@@ -37,7 +64,7 @@ run_all(struct mailbox *box)
 	while ((m = STAILQ_FIRST(&queue))) {
 		STAILQ_REMOVE_HEAD(&queue, entry);
 		m->fn(box->owner, m->arg);
-		free(m);
+		give_back(box, m);
 	}
 }
 
@@ -61,6 +88,9 @@ mailbox_new(struct event_base *base, void *owner)
 		return NULL;
 	box->owner = owner;
 	STAILQ_INIT(&box->queue);
+	STAILQ_INIT(&box->spare);
+	for (size_t i = 0; i < RESERVE; i++)
+		STAILQ_INSERT_HEAD(&box->spare, &box->reserve[i], entry);
 	box->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (box->fd < 0)
 		goto free_box;
@@ -99,13 +129,17 @@ mailbox_post(struct mailbox *box, mailbox_fn *fn, void *arg)
 	uint64_t one = 1;
 	ssize_t n;
 
+	pthread_mutex_lock(&box->mutex);
+	if (!m)
+		m = take_spare(box);
+	if (m) {
+		m->fn = fn;
+		m->arg = arg;
+		STAILQ_INSERT_TAIL(&box->queue, m, entry);
+	}
+	pthread_mutex_unlock(&box->mutex);
 	if (!m)
 		return -ENOMEM;
-	m->fn = fn;
-	m->arg = arg;
-	pthread_mutex_lock(&box->mutex);
-	STAILQ_INSERT_TAIL(&box->queue, m, entry);
-	pthread_mutex_unlock(&box->mutex);
 	/* A full counter (EAGAIN) has woken the owner already. */
 	n = write(box->fd, &one, sizeof(one));
 	(void)n;

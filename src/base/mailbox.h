@@ -17,7 +17,10 @@ struct mailbox *mailbox_new(struct event_base *base, void *owner);
 /* Runs what is still inside, so that no argument is lost. */
 void mailbox_free(struct mailbox *box);
 
-/* ARG is the message's from here on. 0 or -ENOMEM. */
+/*
+ * ARG is the message's from here on. 0 or -ENOMEM: there is no memory, and
+ * dozens of messages wait already in what is kept for that.
+ */
 __attribute__((warn_unused_result)) int mailbox_post(
     struct mailbox *box, mailbox_fn *fn, void *arg);
 

@@ -352,10 +352,10 @@ sock_unread(int fd)
 	return (size_t)bytes;
 }
 
-void
+int
 sock_shut_write(int fd)
 {
-	shutdown(fd, SHUT_WR);
+	return shutdown(fd, SHUT_WR) ? -errno : 0;
 }
 
 void

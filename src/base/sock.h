@@ -163,8 +163,8 @@ bool sock_at_mark(int fd);
 /* Bytes that the peer has not acknowledged: SIOCOUTQ, tcp(7). */
 size_t sock_unacked(int fd);
 
-/* Sends FIN after what was written; errors show on the next call. */
-void sock_shut_write(int fd);
+/* Sends FIN after what was written. 0 or -errno. */
+__attribute__((warn_unused_result)) int sock_shut_write(int fd);
 
 /* Closes with RST, whatever waits in either direction: SO_LINGER 0. */
 void sock_reset(int fd);

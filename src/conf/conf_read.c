@@ -162,7 +162,8 @@ read_defaults(struct reader *r, enum option_scope scope, void *base)
 	if (!out)
 		goto done;
 	option_write_defaults(out, scope);
-	if (fclose(out))
+	/* Out of memory at the end shows in data alone (glibc 2.36). */
+	if (fclose(out) || !data)
 		goto done;
 	err = conf_text_set(&text, "built-in", data, r->report);
 	if (err)
@@ -173,6 +174,8 @@ read_defaults(struct reader *r, enum option_scope scope, void *base)
 	else
 		report_syntax(r, &config);
 	r->text = NULL;
+	if (r->report->errors) /* ours are right: memory was short */
+		err = -ENOMEM;
 done:
 	config_destroy(&config);
 	conf_text_free(&text);

@@ -122,8 +122,10 @@ policy_json(struct daemon *d, const char *name, const struct policy *policy,
 	    integer(&s->flows_ended), "up", integer(&s->bytes_up), "down",
 	    integer(&s->bytes_down), "congestion_refused",
 	    integer(&s->congestion_refused));
-	if (!object)
+	if (!object) {
+		json_decref(endings);
 		return NULL;
+	}
 	json_object_set_new(object, "rates",
 	    json_pack("{s:o, s:o, s:o}", "1s", rates(sum->rates[POLICIES_1S]),
 		"10s", rates(sum->rates[POLICIES_10S]), "60s",

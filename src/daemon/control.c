@@ -95,6 +95,9 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		take_line(peer, line);
 	else if (line || evbuffer_get_length(in) >= CONTROL_LINE_MAX)
 		refuse_line(peer);
+	else if (evbuffer_search_eol(in, NULL, NULL, EVBUFFER_EOL_CRLF).pos >=
+	    0)
+		peer_free(peer); /* out of memory for a line that is there */
 	else if (!peer->ended)
 		bufferevent_enable(peer->stream, EV_READ);
 	else if (!pending(peer))

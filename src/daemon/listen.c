@@ -130,8 +130,10 @@ make_room(struct listen_plan *plan, const struct conf *conf, struct task *t,
 	*plan = (struct listen_plan){
 		.fds = malloc(*slots * t->n_workers * sizeof(*plan->fds)),
 	};
-	if (!plan->fds)
+	if (!plan->fds) {
+		log_error("out of memory for the listeners");
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < *slots * t->n_workers; i++)
 		plan->fds[i].fd = -1;
 	return 0;
@@ -163,6 +165,21 @@ open_all(struct listen_plan *plan, const struct conf *conf,
 	return err;
 }
 
+static void
+close_all(struct listen_plan *plan, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (plan->fds[i].fd >= 0)
+			close(plan->fds[i].fd);
+	listen_plan_clear(plan);
+}
+
+void
+listen_plan_abort(struct listen_plan *plan, size_t n_workers)
+{
+	close_all(plan, plan->n * n_workers);
+}
+
 int
 listen_open(struct listen_plan *plan, const struct conf *conf,
     const struct conf *old, const struct inherit *passed, size_t n_workers)
@@ -179,10 +196,7 @@ listen_open(struct listen_plan *plan, const struct conf *conf,
 		pack(plan, slots, n_workers);
 		return 0;
 	}
-	for (size_t i = 0; i < slots * n_workers; i++)
-		if (plan->fds[i].fd >= 0)
-			close(plan->fds[i].fd);
-	listen_plan_clear(plan);
+	close_all(plan, slots * n_workers);
 	return err;
 }
 

@@ -26,6 +26,9 @@ __attribute__((warn_unused_result)) int listen_open(struct listen_plan *plan,
 /* Frees the plan's memory; the sockets have gone to the workers. */
 void listen_plan_clear(struct listen_plan *plan);
 
+/* Likewise, and closes the sockets: nobody has got them. */
+void listen_plan_abort(struct listen_plan *plan, size_t n_workers);
+
 void listen_plan_log(const struct listen_plan *plan, size_t n_workers);
 
 #endif

@@ -1,5 +1,6 @@
 #include "daemon/reload.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,25 +67,47 @@ warn_fixed(const struct conf *old, const struct conf *new)
 		log_warning("reload: control changes at the next start");
 }
 
-bool
-reload_hand_out(
-    struct daemon *d, struct conf *conf, const struct listen_plan *plan)
+/* One for each worker, or none. */
+static bool
+make_adoptions(struct worker_adoption **all, struct daemon *d,
+    struct conf *conf, const struct listen_plan *plan)
 {
-	size_t n = plan->n;
-
-	for (size_t i = 0; i < d->shared.n_workers; i++, d->n_adopting++) {
+	for (size_t i = 0; i < d->shared.n_workers; i++) {
 		struct policy_stats **stats =
 		    policies_of_worker(d->policies, conf, i);
 
-		if (!stats ||
-		    worker_adopt(
-			d->workers[i], conf, stats, plan->fds + i * n, n)) {
+		if (stats)
+			all[i] = worker_adoption_new(
+			    conf, stats, plan->fds + i * plan->n, plan->n);
+		if (!all[i]) {
 			free(stats);
-			log_error("out of memory for worker %zu", i);
 			return false;
 		}
 	}
 	return true;
+}
+
+bool
+reload_hand_out(
+    struct daemon *d, struct conf *conf, const struct listen_plan *plan)
+{
+	size_t n = d->shared.n_workers;
+	struct worker_adoption **all =
+	    calloc(n, sizeof(struct worker_adoption *));
+	bool good = all && make_adoptions(all, d, conf, plan);
+
+	for (size_t i = 0; all && i < n; i++) {
+		if (good)
+			worker_adopt(d->workers[i], all[i]);
+		else
+			worker_adoption_free(all[i]);
+	}
+	free(all);
+	if (good)
+		d->n_adopting += n;
+	else
+		log_error("out of memory for the workers' configuration");
+	return good;
 }
 
 /* A configuration to go by, with its listeners open; NULL: refused. */
@@ -121,6 +144,22 @@ prepare(struct daemon *d, struct listen_plan *plan)
 	return NULL;
 }
 
+/* Puts CONF into force, or leaves everything as it was. */
+static bool
+apply(struct daemon *d, struct conf *conf, struct listen_plan *plan)
+{
+	process_allow_windows(conf, plan);
+	if (reload_hand_out(d, conf, plan)) {
+		listen_plan_clear(plan);
+		return true;
+	}
+	listen_plan_abort(plan, d->shared.n_workers);
+	web_abort(d->web);
+	supervise_refused(&d->supervise, strerror(ENOMEM));
+	conf_unref(conf);
+	return false;
+}
+
 bool
 reload_begin(struct daemon *d)
 {
@@ -129,7 +168,7 @@ reload_begin(struct daemon *d)
 
 	supervise_reloading(&d->supervise);
 	conf = prepare(d, &plan);
-	if (!conf) {
+	if (!conf || !apply(d, conf, &plan)) {
 		d->reloads_refused++;
 		d->last_refused = true;
 		log_error("reload refused: everything stays as it was");
@@ -138,11 +177,8 @@ reload_begin(struct daemon *d)
 		return false;
 	}
 	warn_fixed(d->conf, conf);
-	process_allow_windows(conf, &plan);
 	inherit_warn(&d->passed, conf);
 	d->reloading = true;
-	reload_hand_out(d, conf, &plan);
-	listen_plan_clear(&plan);
 	web_commit(d->web);
 	reload_set_log(conf);
 	conf_unref(d->conf);

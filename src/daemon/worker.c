@@ -116,7 +116,7 @@ worker_start(struct worker *w)
 	return -err;
 }
 
-struct adoption {
+struct worker_adoption {
 	struct conf *conf;
 	struct policy_stats **policy_stats;
 	size_t n;
@@ -127,7 +127,7 @@ static void
 on_adopt(void *owner, void *arg)
 {
 	struct worker *w = owner;
-	struct adoption *a = arg;
+	struct worker_adoption *a = arg;
 	struct sock_options inherited;
 
 	listener_inherit(a->conf, &inherited);
@@ -146,25 +146,30 @@ on_adopt(void *owner, void *arg)
 	tell_main(w, w->shared->on_adopted, w);
 }
 
-int
-worker_adopt(struct worker *w, struct conf *conf,
-    struct policy_stats **policy_stats, const struct worker_listener *fds,
-    size_t n)
+struct worker_adoption *
+worker_adoption_new(struct conf *conf, struct policy_stats **policy_stats,
+    const struct worker_listener *fds, size_t n)
 {
-	struct adoption *a = malloc(sizeof(*a) + n * sizeof(*fds));
+	struct worker_adoption *a = malloc(sizeof(*a) + n * sizeof(*fds));
 
 	if (!a)
-		return -ENOMEM;
+		return NULL;
 	a->n = n;
 	if (n)
 		memcpy(a->fds, fds, n * sizeof(*fds));
 	a->conf = conf_ref(conf);
 	a->policy_stats = policy_stats;
-	if (!mailbox_post(w->mailbox, on_adopt, a))
-		return 0;
-	conf_unref(conf);
+	return a;
+}
+
+void
+worker_adoption_free(struct worker_adoption *a)
+{
+	if (!a)
+		return;
+	conf_unref(a->conf);
+	free(a->policy_stats);
 	free(a);
-	return -ENOMEM;
 }
 
 static void
@@ -253,6 +258,12 @@ post(struct worker *w, mailbox_fn *fn, void *arg)
 {
 	if (mailbox_post(w->mailbox, fn, arg))
 		log_error("worker: out of memory for a message");
+}
+
+void
+worker_adopt(struct worker *w, struct worker_adoption *a)
+{
+	post(w, on_adopt, a);
 }
 
 void

@@ -48,14 +48,22 @@ struct worker *worker_new(const struct worker_shared *shared, size_t index);
 __attribute__((warn_unused_result)) int worker_start(struct worker *w);
 
 /*
- * Takes a reference to CONF, the array of what to count its policies in (by
- * their index; the fallback is last), and N listening sockets; sockets of
- * addresses that CONF does not name are closed. 0 or -ENOMEM (nothing was
- * taken).
+ * What a worker is to go by from some moment on: a reference to CONF, the
+ * array of what to count its policies in (by their index; the fallback is
+ * last), and N listening sockets. NULL: out of memory, nothing was taken.
  */
-__attribute__((warn_unused_result)) int worker_adopt(struct worker *w,
-    struct conf *conf, struct policy_stats **policy_stats,
-    const struct worker_listener *fds, size_t n);
+struct worker_adoption *worker_adoption_new(struct conf *conf,
+    struct policy_stats **policy_stats, const struct worker_listener *fds,
+    size_t n);
+
+/* Drops one that no worker has; the sockets stay the caller's. */
+void worker_adoption_free(struct worker_adoption *a);
+
+/*
+ * Hands A to its worker. Sockets of addresses that its configuration does
+ * not name are closed; on_adopted follows.
+ */
+void worker_adopt(struct worker *w, struct worker_adoption *a);
 
 /* Takes a reference to the gateway's addresses. */
 void worker_set_local(struct worker *w, struct localaddr_set *set);

@@ -271,6 +271,7 @@ bool
 relay_lane_finished(struct relay *relay, struct lane *lane)
 {
 	struct lane *other = &relay->lanes[lane == &relay->lanes[0]];
+	int err;
 
 	if (failed_leg(relay))
 		return end_if_flushed(relay);
@@ -283,7 +284,9 @@ relay_lane_finished(struct relay *relay, struct lane *lane)
 		return true;
 	}
 	relay->first_finished = (enum relay_lane)(lane - relay->lanes);
-	sock_shut_write(lane_to(relay, lane)->fd);
+	err = sock_shut_write(lane_to(relay, lane)->fd);
+	if (err) /* -ENOTCONN: it was reset a moment ago */
+		return relay_write_failed(relay, lane, err);
 	report(relay, RELAY_HALF_CLOSED);
 	return false;
 }

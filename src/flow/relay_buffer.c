@@ -60,7 +60,8 @@ flush(struct relay *relay, struct lane *lane)
 		return STEP_ON; /* there may be room to read */
 	n = evbuffer_write(lane->queue, to->fd);
 	if (n < 0 && would_block()) {
-		relay_leg_full(to);
+		if (errno == EAGAIN)
+			relay_leg_full(to);
 		return STEP_ON; /* there may be room to read */
 	}
 	if (n < 0)
@@ -131,10 +132,12 @@ deliver(struct relay *relay, struct lane *lane, const char *data, size_t n,
 {
 	struct leg *to = lane_to(relay, lane);
 	ssize_t sent = 0;
+	bool full = true;
 
 	if (!relay_held(lane) && may_write(relay, lane, to)) {
 		sent =
 		    send(to->fd, data, n, MSG_NOSIGNAL | (last ? MSG_MORE : 0));
+		full = sent >= 0 || errno != EINTR;
 		if (sent < 0 && !would_block())
 			return step_unless(
 			    relay_write_failed(relay, lane, -errno));
@@ -145,7 +148,8 @@ deliver(struct relay *relay, struct lane *lane, const char *data, size_t n,
 	}
 	if ((size_t)sent == n)
 		return STEP_ON;
-	relay_leg_full(to);
+	if (full)
+		relay_leg_full(to);
 	return enqueue(relay, lane, data + sent, n - (size_t)sent);
 }
 

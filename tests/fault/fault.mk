@@ -2,12 +2,23 @@
 TESTS += tests/fault/run
 EXTRA_DIST += tests/fault/run \
 	tests/fault/conftest.py \
+	tests/fault/inject.py \
+	tests/fault/talk.py \
 	tests/fault/test_aborts.py \
+	tests/fault/test_crash.py \
 	tests/fault/test_descriptors.py \
-<<<<<<< HEAD
 	tests/fault/test_flood.py \
+	tests/fault/test_inject.py \
+	tests/fault/test_inject_start.py \
 	tests/fault/test_limits.py \
-=======
 	tests/fault/test_matrix.py \
->>>>>>> privs
 	tests/fault/test_storms.py
+
+# Preloaded into the program: no part of it, and built without its flags.
+check_DATA += tests/fault/inject.so
+CLEANFILES += tests/fault/inject.so
+EXTRA_DIST += tests/fault/inject.c
+tests/fault/inject.so: tests/fault/inject.c
+	$(AM_V_CC)$(MKDIR_P) tests/fault && \
+	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -shared -fPIC -o $@ \
+		$(srcdir)/tests/fault/inject.c -ldl -pthread
