@@ -22,7 +22,8 @@ STATS = re.compile(r"stats \w+=")
 EXPECTED = re.compile(r"^reload refused: |unatatp\.conf:\d+: unknown option "
                       r'"soak"')
 NOTICE = 5
-SHOWN = 20		# of each kind of trouble
+SHOWN = 60		# things that are wrong
+LONGEST = 400		# characters of a line
 
 
 class Fault:
@@ -94,8 +95,9 @@ class Ledger:
 
     def note(self, text, *args):
         """A line of the journal."""
+        line = " | ".join((text % args).splitlines())
         self.journal.write("%8.1f  %s\n" % (time.monotonic() - self.began,
-                                            text % args))
+                                            line[:LONGEST]))
 
     def complain(self, text, *args):
         """Something is wrong: the soak fails."""
@@ -259,7 +261,8 @@ class Ledger:
         for life in self.lives:
             rows += ["at rest, %5.0f s: %s" % (when - self.began, _counts(what))
                      for when, what in life.rests]
-        rows += [""] + self.wrong[:SHOWN * 3]
+        rows += [""] + [" | ".join(one.splitlines())[:LONGEST]
+                        for one in self.wrong[:SHOWN]]
         rows.append("%d wrong" % len(self.wrong) if self.wrong else "good")
         return "\n".join(rows)
 
