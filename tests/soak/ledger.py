@@ -49,6 +49,7 @@ class Transfer:
         self.process = None	# what it runs now
         self.killed = False
         self.why = None		# it failed
+        self.grave = False	# so that nothing can excuse it
         self.end = None
         self.bytes = 0
 
@@ -144,7 +145,7 @@ class Ledger:
 
     def _count(self, one):
         name = one.kind.name
-        if one.killed:
+        if one.killed and not one.grave:
             self.done[name, "killed"] += 1
         elif one.why:
             self.failed.append(one)
@@ -211,8 +212,8 @@ class Ledger:
         """(excused, unexplained) transfers."""
         excused, unexplained = [], []
         for one in self.failed:
-            fault = None if one.why.startswith("hung") else \
-                self.excuse(one.kind.service, one.end)
+            fault = None if one.grave else self.excuse(one.kind.service,
+                                                       one.end)
             (excused if fault else unexplained).append((one, fault))
         return excused, unexplained
 

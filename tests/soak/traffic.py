@@ -29,6 +29,14 @@ class Failed(Exception):
     """A transfer that did not do what it should."""
 
 
+class Corrupt(Failed):
+    """It says that all is well, but other bytes came: no fault may do that."""
+
+
+class Hung(Failed):
+    """It neither ended nor failed: nor may it do that."""
+
+
 class Kind:
     """A row: what is done, to which service, how often (mean pause in
     seconds), by how many at a time."""
@@ -76,7 +84,8 @@ class Clients:
         try:
             one.kind.work(Job(self, one, rng, folder))
         except (Failed, OSError, subprocess.SubprocessError) as error:
-            one.why = str(error) or repr(error)
+            one.why = "%s: %s" % (type(error).__name__, error)
+            one.grave = isinstance(error, (Corrupt, Hung))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -115,7 +124,7 @@ class Job:
         except subprocess.TimeoutExpired:
             kill_session(process)
             process.communicate()
-            raise Failed("hung: " + " ".join(argv)) from None
+            raise Hung(" ".join(argv)) from None
         finally:
             self.transfer.process = None
         if process.returncode:
@@ -127,7 +136,7 @@ class Job:
     def expect(self, got, wanted, what):
         """Fails unless both are the same."""
         if got != wanted:
-            raise Failed("%s: %.80r, not %.80r" % (what, got, wanted))
+            raise Corrupt("%s: %.80r, not %.80r" % (what, got, wanted))
 
     def path(self, name):
         """A file of everybody's."""
@@ -176,7 +185,7 @@ def make_files(folder):
 
 def curl(job, urls, *options):
     """Gets URLS with one curl, one after the other, in one connection."""
-    return job.run("curl", "-sSfg", "--interface", job.source,
+    return job.run("curl", "-sSfg", "--fail-early", "--interface", job.source,
                    "--connect-timeout", "30", *options, *urls)
 
 
@@ -244,8 +253,10 @@ def slow_reader(job):
             got += part
             time.sleep(0.02 + job.rng.random() * 0.3)
     body = bytes(got).partition(b"\r\n\r\n")[2]
+    if len(body) < FILES["large"]:
+        raise Failed("a FIN after %d bytes" % len(body))
     job.expect(hashlib.sha256(body).hexdigest(), job.clients.digests["large"],
-               "large, slowly, after %d bytes" % len(body))
+               "large, slowly")
     job.transfer.bytes = len(got)
 
 
@@ -345,7 +356,10 @@ def redis(job):
     client = ["redis-cli", "-h", job.host]
     out = job.run(*client, "-x", "SETEX", key, "60", feed=data)
     job.expect(out.strip(), b"OK", "SETEX")
-    job.expect(hashlib.sha256(job.run(*client, "GET", key).strip()).hexdigest(),
+    out = job.run(*client, "GET", key).strip()
+    if not out:
+        raise Failed("redis has forgotten")
+    job.expect(hashlib.sha256(out).hexdigest(),
                hashlib.sha256(data).hexdigest(), "GET")
     job.transfer.bytes = 2 * len(data)
 
@@ -384,7 +398,7 @@ def refused(job, port=CLOSED, host=None, ending="connect-refused"):
         except ConnectionResetError:
             return
         except socket.timeout:
-            raise Failed("hung: no reset") from None
+            raise Hung("no reset") from None
     raise Failed("%r where a reset should be" % got)
 
 
