@@ -33,12 +33,12 @@ class Fault:
         self.kind, self.service, self.note = kind, service, note
         self.start, self.end = time.monotonic(), None
 
-    def explains(self, service, moment):
-        """It may have ended something of SERVICE at that MOMENT."""
+    def explains(self, service, first, last):
+        """It may have ended something of SERVICE between these moments."""
         return self.kind in EXPLAIN and \
             self.service in (None, service) and \
-            self.start - BEFORE <= moment <= (
-                self.end or time.monotonic()) + AFTER
+            self.start - BEFORE <= last and \
+            first <= (self.end or time.monotonic()) + AFTER
 
 
 class Transfer:
@@ -50,7 +50,8 @@ class Transfer:
         self.killed = False
         self.why = None		# it failed
         self.grave = False	# so that nothing can excuse it
-        self.end = None
+        self.stuck = False	# nobody knows since when
+        self.start, self.end = time.monotonic(), None
         self.bytes = 0
 
 
@@ -153,10 +154,10 @@ class Ledger:
             self.done[name, "good"] += 1
             self.bytes[name] += one.bytes
 
-    def excuse(self, service, moment):
-        """The fault that explains a failure, or None."""
-        return next((one for one in self.faults
-                     if one.explains(service, moment)), None)
+    def excuse(self, service, last, first=None):
+        """The fault that explains a failure at LAST, or since FIRST."""
+        return next((one for one in self.faults if one.explains(
+            service, last if first is None else first, last)), None)
 
     # The daemon's log.
 
@@ -212,8 +213,8 @@ class Ledger:
         """(excused, unexplained) transfers."""
         excused, unexplained = [], []
         for one in self.failed:
-            fault = None if one.grave else self.excuse(one.kind.service,
-                                                       one.end)
+            fault = None if one.grave else self.excuse(
+                one.kind.service, one.end, one.start if one.stuck else None)
             (excused if fault else unexplained).append((one, fault))
         return excused, unexplained
 

@@ -1,6 +1,7 @@
 """What the clients do, with the programs that people use. Each piece of work
 is checked: by a digest of what came, or by what the program says."""
 
+import contextlib
 import hashlib
 import os
 import random
@@ -14,6 +15,7 @@ import threading
 import time
 import urllib.parse
 
+from daemon import socket_inodes, tcp_rows
 from lab import CLIENT, CLIENT_B, FAMILY, SERVER, SERVER_B, UNREACHABLE
 from servers import SSH_OPTIONS, postgres
 
@@ -34,7 +36,12 @@ class Corrupt(Failed):
 
 
 class Hung(Failed):
-    """It neither ended nor failed: nor may it do that."""
+    """It waits for a connection of its own: nor may a fault do that."""
+
+
+class Stuck(Failed):
+    """It hangs and has no connection left, so that nobody else is to blame:
+    redis-benchmark does when all of its connections are reset at once."""
 
 
 class Kind:
@@ -86,6 +93,7 @@ class Clients:
         except (Failed, OSError, subprocess.SubprocessError) as error:
             one.why = "%s: %s" % (type(error).__name__, error)
             one.grave = isinstance(error, (Corrupt, Hung))
+            one.stuck = isinstance(error, Stuck)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -122,9 +130,10 @@ class Job:
         try:
             out, err = process.communicate(feed, timeout=HANGS)
         except subprocess.TimeoutExpired:
+            kind = Hung if has_connection(process) else Stuck
             kill_session(process)
             process.communicate()
-            raise Hung(" ".join(argv)) from None
+            raise kind(" ".join(argv)) from None
         finally:
             self.transfer.process = None
         if process.returncode:
@@ -156,10 +165,20 @@ class Job:
 
 def kill_session(process):
     """Ends a program and whatever it has started."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+
+
+def has_connection(process):
+    """A program, or one that it has started, holds a socket that is not
+    closed."""
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        with contextlib.suppress(OSError):
+            if os.getsid(pid) == process.pid:
+                own = socket_inodes(pid)
+                if any(inode in own for *_, inode in tcp_rows(pid)):
+                    return True
+    return False
 
 
 def make_files(folder):
