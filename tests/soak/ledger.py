@@ -47,7 +47,7 @@ class Transfer:
     def __init__(self, kind):
         self.kind = kind
         self.process = None	# what it runs now
-        self.killed = False
+        self.worked = self.killed = False
         self.why = None		# it failed
         self.grave = False	# so that nothing can excuse it
         self.stuck = False	# nobody knows since when
@@ -150,7 +150,7 @@ class Ledger:
             self.done[name, "killed"] += 1
         elif one.why:
             self.failed.append(one)
-        else:
+        elif one.worked:
             self.done[name, "good"] += 1
             self.bytes[name] += one.bytes
 

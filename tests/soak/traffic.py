@@ -79,14 +79,15 @@ class Clients:
         rng = random.Random("%s %s %d" % (self.seed, kind.name, number))
         while not self.ended.wait(rng.expovariate(1 / kind.pause) *
                                   self.pace):
+            # What has begun is known before anybody asks whether all rest.
             if not self.open.wait(0.5):
                 continue
             with self.ledger.transfer(kind) as one:
-                self._work(one, rng)
+                if self.open.is_set() and not self.ended.is_set():
+                    one.worked = True
+                    self._work(one, rng)
 
     def _work(self, one, rng):
-        if not self.open.is_set():
-            return
         folder = tempfile.mkdtemp(dir=self.work)
         try:
             one.kind.work(Job(self, one, rng, folder))
