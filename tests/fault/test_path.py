@@ -4,13 +4,14 @@ again at once."""
 
 import contextlib
 import socket
+from itertools import product
 
 import pytest
 
 from icmp import OnPath, counters, mtu_error
 from lab import eventually
-from peers import (End, assert_exchanged, exchange, pump, recv_exactly,
-                   recv_to_end, reset)
+from peers import (TIMEOUT, End, assert_exchanged, exchange, pump,
+                   recv_exactly, recv_to_end, reset)
 
 MEBIBYTE = 1 << 20
 MTU = {4: (socket.IPPROTO_IP, 14), 6: (socket.IPPROTO_IPV6, 24)}
@@ -183,24 +184,21 @@ def test_fast_open(unatatp, lab, peers, gateway):
             lab.client.rule("prerouting", HALF_OF_SYNACKS):
         before = counters(lab.gateway, PASSIVE)[PASSIVE]
         unatatp()
-        pairs, listeners = [], [peers.listen(family=one) for one in (4, 6)]
+        listeners = [peers.listen(family=one) for one in (4, 6)]
+        clients, servers = [], {}
         for number in range(10):
-            listener = listeners[number % 2]
-            client = peers.new(lab.client, 4 + number % 2 * 2)
-            first = bytes([number]) * IN_SYN
-            assert client.sendto(first, socket.MSG_FASTOPEN,
-                                 listener.getsockname()) == IN_SYN
-            pairs.append((client, listener))
+            clients.append(peers.new(lab.client, 4 + number % 2 * 2))
+            assert clients[-1].sendto(
+                bytes([number]) * IN_SYN, socket.MSG_FASTOPEN,
+                listeners[number % 2].getsockname()) == IN_SYN
         assert syns.packets >= 10
-        for number, (client, listener) in enumerate(pairs):
-            server, _ = peers.accept(listener)
-            got = recv_exactly(server, IN_SYN)
-            assert got == got[:1] * IN_SYN
-            pairs[got[0]] += (server,)
-        for number, (client, _, server) in enumerate(pairs):
-            server.sendall(bytes([number]))
-            assert recv_exactly(client, 1) == bytes([number])
-            exchange(client, server, 100000, 100000)
+        for number in range(10):
+            server, _ = peers.accept(listeners[number % 2])
+            first = recv_exactly(server, IN_SYN)
+            assert first == first[:1] * IN_SYN
+            servers[first[0]] = server
+        for number, client in enumerate(clients):
+            exchange(client, servers[number], 100000, 100000)
         taken = counters(lab.gateway, PASSIVE)[PASSIVE] - before
         assert bool(taken) == (gateway != 1), taken
 
@@ -240,13 +238,14 @@ def server_resets(client, server):
 
 def client_resets_in_the_middle(client, server):
     """RST with bytes under way, and unread, both ways."""
-    server.setblocking(False)
-    client.setblocking(False)
     for sock in (client, server):
+        sock.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 sock.send(b"x" * 65536)
+        sock.settimeout(TIMEOUT)
     reset(client)
+    assert recv_to_end(server)[1] == "reset"
 
 
 ENDS = [client_ends, server_ends, client_resets, server_resets,
@@ -261,9 +260,9 @@ def test_port_again_at_once(unatatp, session_lab, peers, family, source):
     session_lab.use_rules("nft", source=source)
     daemon = unatatp.policy(source=source)
     listener = peers.listen(family=family)
-    for number in range(len(ENDS) ** 2 * 2):
-        # Each way after each.
-        end = ENDS[(number // len(ENDS) * (number + 1) + number) % len(ENDS)]
+    # Each way after each.
+    for number, end in enumerate(one for two in product(ENDS, ENDS)
+                                 for one in two):
         client = peers.connect(listener, port=PORT)
         server, peer = peers.accept(listener)
         assert source == "gateway" or peer[1] == PORT
