@@ -8,11 +8,14 @@ from itertools import product
 
 import pytest
 
-from icmp import OnPath, counters, mtu_error
+from icmp import ERRORS, OnPath, counters, mtu_error
 from lab import eventually
-from peers import (TIMEOUT, End, assert_exchanged, exchange, pump,
-                   recv_exactly, recv_to_end, reset)
+from peers import (TIMEOUT, End, assert_exchanged, assert_reset, exchange,
+                   pump, recv_exactly, recv_to_end, reset)
 
+# Both engines, one worker and several.
+both = pytest.mark.parametrize("unatatp", ["buffer-1", "splice-4"],
+                               indirect=True)
 MEBIBYTE = 1 << 20
 MTU = {4: (socket.IPPROTO_IP, 14), 6: (socket.IPPROTO_IPV6, 24)}
 
@@ -36,6 +39,7 @@ HEARD = {4: "Icmp.InDestUnreachs", 6: "Icmp6InDestUnreachs"}
 NOT_OURS = "TcpExt.OutOfWindowIcmps"
 
 
+@both
 def test_icmp_errors(unatatp, lab, peers, family):
     """Every packet that the gateway sends is answered with an error that
     quotes it, on both legs: flows that stand and new ones carry every byte,
@@ -56,6 +60,24 @@ def test_icmp_errors(unatatp, lab, peers, family):
     name = pair[0].getsockname()
     exchange(*pair, MEBIBYTE, MEBIBYTE)
     assert daemon.flow(name)["ending"].endswith("-fin")
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_time_out_behind_icmp_errors(unatatp_once, lab, peers, family, side):
+    """A peer that is gone, and whose path says so in whatever way, has
+    stopped answering. It did not reset."""
+    daemon = unatatp_once.policy(**{side: {"user_timeout": "500ms"}})
+    pairs = [peers.flow(family) for _ in ERRORS[family]]
+    ns = lab.client if side == "client" else lab.server
+    with OnPath(ns, family) as path, \
+            ns.rule("prerouting", "meta l4proto tcp drop"):
+        for pair in pairs:
+            pair[side == "client"].send(b"x")
+        for pair in pairs:
+            assert_reset(pair[side == "client"])
+        assert path.sent >= len(pairs)
+        assert [daemon.flow(pair[0].getsockname())["ending"]
+                for pair in pairs] == [side + "-timeout"] * len(pairs)
 
 
 @pytest.fixture
@@ -118,6 +140,7 @@ SIDES = [(family, side) for family in (4, 6) for side in ("client", "server")]
 N = 300000
 
 
+@both
 @pytest.mark.parametrize("at", ["peers", "gateway"])
 def test_black_hole_with_mss(unatatp, lab, peers, at):
     """The option `mss` gets bytes past a black hole, from the gateway to it
@@ -129,6 +152,7 @@ def test_black_hole_with_mss(unatatp, lab, peers, at):
             exchange(*peers.flow(family), N, N)
 
 
+@both
 def test_black_hole_with_probing(unatatp, lab, peers):
     """Without it such flows stand still, and only such: what is small gets
     through. With net.ipv4.tcp_mtu_probing = 1 they get on by themselves,
@@ -175,6 +199,7 @@ def fast_open(lab, gateway):
         lab.gateway.sysctl(ipv4__tcp_fastopen=1)
 
 
+@both
 @pytest.mark.parametrize("gateway", [1, 0x603], ids=["refused", "taken"])
 def test_fast_open(unatatp, lab, peers, gateway):
     """Data in a SYN arrives once, whether the gateway's kernel takes it from
@@ -252,6 +277,7 @@ ENDS = [client_ends, server_ends, client_resets, server_resets,
         client_resets_in_the_middle]
 
 
+@both
 @pytest.mark.parametrize("source", ["gateway", "client"])
 def test_port_again_at_once(unatatp, session_lab, peers, family, source):
     """A client that connects from the same port to the same server as soon
