@@ -14,6 +14,7 @@ EXTRA_DIST += tests/fault/run \
 	tests/fault/test_limits.py \
 	tests/fault/test_matrix.py \
 	tests/fault/test_path.py \
+	tests/fault/test_scarce.py \
 	tests/fault/test_storms.py
 
 # Preloaded into the program: no part of it, and built without its flags.

@@ -1,6 +1,6 @@
 """Floods: SYNs from addresses that do not exist, resets, slow peers by the
-hundred, and what the kernel runs out of: ports and pipes. Full tables of
-conntrack and tcp_mem are the whole machine's: no test here fills them."""
+hundred, and what the kernel runs out of: ports and pipes (test_scarce.py:
+conntrack and memory)."""
 
 import contextlib
 import os
