@@ -11,7 +11,7 @@ import pytest
 from icmp import ERRORS, OnPath, counters, mtu_error
 from lab import eventually
 from peers import (TIMEOUT, End, assert_exchanged, assert_reset, exchange,
-                   pump, recv_exactly, recv_to_end, reset)
+                   fill, pump, recv_exactly, recv_to_end, reset)
 
 # Both engines, one worker and several.
 both = pytest.mark.parametrize("unatatp", ["buffer-1", "splice-4"],
@@ -298,3 +298,19 @@ def test_port_again_at_once(unatatp, session_lab, peers, family, source):
             assert recv_exactly(two, len(word)) == word
         end(client, server)
     assert daemon.stats()["port_fallbacks"] == 0
+
+
+@both
+def test_port_again_before_its_time(unatatp, session_lab, peers, family):
+    """With source "client", and a server that does not read what the client
+    had sent before its RST: its port is in use for as long as that flow is
+    flushed. The next one waits for it, or takes another, and is served."""
+    session_lab.use_rules("nft", source="client")
+    unatatp.policy(source="client")
+    listener = peers.listen(family=family, rcvbuf=16384)
+    client = peers.connect(listener, port=PORT)
+    peers.accept(listener)
+    fill(client)
+    reset(client)
+    client = peers.connect(listener, port=PORT)
+    exchange(client, peers.accept(listener)[0], 1000, 1000)
