@@ -10,8 +10,8 @@ import pytest
 
 from icmp import ERRORS, OnPath, counters, mtu_error
 from lab import eventually
-from peers import (TIMEOUT, End, assert_exchanged, assert_reset, exchange,
-                   fill, pump, recv_exactly, recv_to_end, reset)
+from peers import (TIMEOUT, End, assert_exchanged, exchange, fill,
+                   pump, recv_exactly, recv_to_end, reset)
 
 # Both engines, one worker and several.
 both = pytest.mark.parametrize("unatatp", ["buffer-1", "splice-4"],
@@ -48,36 +48,37 @@ def test_icmp_errors(unatatp, lab, peers, family):
     pair = peers.flow(family)
     before = counters(lab.gateway, HEARD[family], NOT_OURS)
     with OnPath(lab.client, family) as one, OnPath(lab.server, family) as two:
-        eventually(lambda: speak(pair) or min(one.sent, two.sent) > 100)
-        for _ in range(5):
+        eventually(lambda: speak(pair) or min(one.sent, two.sent) > 60)
+        for _ in range(2):
             exchange(*peers.flow(family), MEBIBYTE, MEBIBYTE)
     after = counters(lab.gateway, HEARD[family], NOT_OURS)
     # Two of three kinds are counted there, if both legs' arrive.
     assert after[HEARD[family]] - before[HEARD[family]] > \
         (one.sent + two.sent) / 2
-    assert after[NOT_OURS] - before[NOT_OURS] > 10
+    assert after[NOT_OURS] - before[NOT_OURS] > 5
     assert mtus(daemon, pair, family) == [1500, 1500]
     name = pair[0].getsockname()
     exchange(*pair, MEBIBYTE, MEBIBYTE)
     assert daemon.flow(name)["ending"].endswith("-fin")
 
 
-@pytest.mark.parametrize("side", ["client", "server"])
-def test_time_out_behind_icmp_errors(unatatp_once, lab, peers, family, side):
+def test_time_out_behind_icmp_errors(unatatp_once, lab, peers, family):
     """A peer that is gone, and whose path says so in whatever way, has
     stopped answering. It did not reset."""
-    daemon = unatatp_once.policy(**{side: {"user_timeout": "500ms"}})
-    pairs = [peers.flow(family) for _ in ERRORS[family]]
-    ns = lab.client if side == "client" else lab.server
-    with OnPath(ns, family) as path, \
-            ns.rule("prerouting", "meta l4proto tcp drop"):
-        for pair in pairs:
+    leg = {"user_timeout": "500ms"}
+    daemon = unatatp_once.policy(client=leg, server=leg)
+    cases = [(side, peers.flow(family)) for side in ("client", "server")
+             for _ in ERRORS[family]]
+    with contextlib.ExitStack() as stack:
+        for ns in (lab.client, lab.server):
+            stack.enter_context(OnPath(ns, family))
+            stack.enter_context(
+                ns.rule("prerouting", "meta l4proto tcp drop"))
+        for side, pair in cases:
             pair[side == "client"].send(b"x")
-        for pair in pairs:
-            assert_reset(pair[side == "client"])
-        assert path.sent >= len(pairs)
-        assert [daemon.flow(pair[0].getsockname())["ending"]
-                for pair in pairs] == [side + "-timeout"] * len(pairs)
+        for side, pair in cases:
+            name = pair[0].getsockname()
+            assert daemon.flow(name)["ending"] == side + "-timeout"
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_black_hole_with_probing(unatatp, lab, peers):
             ways = [Way(peers, *one) for one in SIDES]
             pairs = [way.ends(N) for way in ways]
             with pytest.raises(AssertionError, match="ends are not done"):
-                pump([end for pair in pairs for end in pair], 0.7)
+                pump([end for pair in pairs for end in pair], 0.4)
             assert not any(end.n_got for pair in pairs for end in pair)
             small = peers.flow()
             small[0].sendall(b"x" * 1000)
