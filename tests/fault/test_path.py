@@ -10,8 +10,8 @@ import pytest
 
 from icmp import ERRORS, OnPath, counters, mtu_error
 from lab import eventually
-from peers import (TIMEOUT, End, assert_exchanged, exchange, fill,
-                   pump, recv_exactly, recv_to_end, reset)
+from peers import (TIMEOUT, End, assert_exchanged, exchange, fill, pump,
+                   recv_exactly, recv_to_end, reset)
 
 # Both engines, one worker and several.
 both = pytest.mark.parametrize("unatatp", ["buffer-1", "splice-4"],
@@ -181,7 +181,8 @@ def test_black_hole_with_probing(unatatp, lab, peers):
 # --- data in the SYN ---------------------------------------------------
 
 SYNS_WITH_DATA = "tcp flags & (syn | ack) == syn meta length > 500"
-HALF_OF_SYNACKS = "tcp flags & (syn | ack) == syn | ack numgen inc mod 2 0 drop"
+HALF_OF_SYNACKS = "tcp flags & (syn | ack) == syn | ack " \
+    "numgen inc mod 2 0 drop"
 IN_SYN = 900
 PASSIVE = "TcpExt.TCPFastOpenPassive"
 

@@ -13,9 +13,9 @@ import time
 import pytest
 
 from lab import eventually
-from peers import (TIMEOUT, End, assert_exchanged, exchange, is_readable, lull, pump,
-                   recv_exactly)
-from test_limits import SlowReaders
+from peers import (TIMEOUT, End, assert_exchanged, exchange, is_readable,
+                   lull, pump, recv_exactly)
+from test_limits import SlowReaders, active
 
 MEBIBYTE = 1 << 20
 MOST = 1 << 40
@@ -203,6 +203,17 @@ def full_table(ns):
             sock.recv(4096)
 
 
+def stop(daemon):
+    """Stops it, each of its threads."""
+    daemon.signal(signal.SIGSTOP)
+    folder = "/proc/%d/task" % daemon.pid
+
+    def is_stopped(thread):
+        with open("%s/%s/stat" % (folder, thread), encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] == "T"
+    eventually(lambda: all(map(is_stopped, os.listdir(folder))))
+
+
 def test_conntrack_full(unatatp_once, lab, peers):
     """Flows that stand go on at full speed, new clients are not answered,
     and who was let in before waits for the server's answer; the daemon rests.
@@ -210,7 +221,7 @@ def test_conntrack_full(unatatp_once, lab, peers):
     daemon = unatatp_once()
     live = [peers.flow() for _ in range(3)]
     door = peers.listen()
-    daemon.signal(signal.SIGSTOP)
+    stop(daemon)
     early = [peers.connect(door) for _ in range(3)]
     with full_table(lab.gateway):
         daemon.signal(signal.SIGCONT)
@@ -221,7 +232,7 @@ def test_conntrack_full(unatatp_once, lab, peers):
                 late[-1].setblocking(False)
                 late[-1].connect_ex(door.getsockname())
             assert not is_readable(door, 1.0)
-            assert daemon.show("stats")[0]["flows_active"] == 6
+            eventually(lambda: active(daemon) == 6)
             exchange(*live[0], MEBIBYTE, MEBIBYTE)
     for _ in early + late:
         server, _ = peers.accept(door)
