@@ -13,8 +13,7 @@ import time
 EXPLAIN = {"kill client", "restart", "link down", "unreachable", "kill flow",
            "drain", "standstill"}
 BEFORE, AFTER = 1.0, 4.0	# seconds around a fault
-# How flows may end with no fault: a client that has what it came for may
-# close a socket with bytes in it, and that is a RST.
+# How every flow may end; some services have more (servers.py).
 ORDERLY = {"client-fin", "server-fin"}
 LINE = re.compile(r"<(\d)>(.*)")
 STATS = re.compile(r"stats \w+=")
@@ -33,9 +32,9 @@ class Fault:
         self.kind, self.service, self.note = kind, service, note
         self.start, self.end = time.monotonic(), None
 
-    def explains(self, service, first, last):
+    def explains(self, service, first, last, faults=frozenset(EXPLAIN)):
         """It may have ended something of SERVICE between these moments."""
-        return self.kind in EXPLAIN and \
+        return self.kind in faults and \
             self.service in (None, service) and \
             self.start - BEFORE <= last and \
             first <= (self.end or time.monotonic()) + AFTER
@@ -48,9 +47,7 @@ class Transfer:
         self.kind = kind
         self.process = None	# what it runs now
         self.worked = self.killed = False
-        self.why = None		# it failed
-        self.grave = False	# so that nothing can excuse it
-        self.stuck = False	# nobody knows since when
+        self.error = None	# why it failed (see traffic.py)
         self.start, self.end = time.monotonic(), None
         self.bytes = 0
 
@@ -140,24 +137,24 @@ class Ledger:
             with self.lock:
                 self.running.discard(one)
                 self._count(one)
-            if one.why:
-                self.note("%s %s: %s", kind.name, "killed" if one.killed
-                          else "failed", one.why)
+            if one.error:
+                self.note("%s %s: %r", kind.name, "killed" if one.killed
+                          else "failed", one.error)
 
     def _count(self, one):
         name = one.kind.name
-        if one.killed and not one.grave:
+        if one.killed and not (one.error and not one.error.faults):
             self.done[name, "killed"] += 1
-        elif one.why:
+        elif one.error:
             self.failed.append(one)
         elif one.worked:
             self.done[name, "good"] += 1
             self.bytes[name] += one.bytes
 
-    def excuse(self, service, last, first=None):
-        """The fault that explains a failure at LAST, or since FIRST."""
+    def excuse(self, service, moment):
+        """The fault that explains the end of a flow, or None."""
         return next((one for one in self.faults if one.explains(
-            service, last if first is None else first, last)), None)
+            service, moment, moment)), None)
 
     # The daemon's log.
 
@@ -213,16 +210,17 @@ class Ledger:
         """(excused, unexplained) transfers."""
         excused, unexplained = [], []
         for one in self.failed:
-            fault = None if one.grave else self.excuse(
-                one.kind.service, one.end, one.start if one.stuck else None)
+            first = one.end if one.error.just_now else one.start
+            fault = next((fault for fault in self.faults if fault.explains(
+                one.kind.service, first, one.end, one.error.faults)), None)
             (excused if fault else unexplained).append((one, fault))
         return excused, unexplained
 
     def conclude(self):
         """Failures and endings that nothing explains are wrong."""
         for one, _ in self.failures()[1]:
-            self.wrong.append("at %.0f s: unexplained: %s: %s" % (
-                one.end - self.began, one.kind.name, one.why))
+            self.wrong.append("at %.0f s: unexplained: %s: %r" % (
+                one.end - self.began, one.kind.name, one.error))
         for moment, _, flow in self.odd:
             if not self.judge_flow(moment, flow):
                 self.wrong.append("at %.0f s: unexplained ending: %s" % (

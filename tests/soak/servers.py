@@ -133,6 +133,7 @@ def run(*argv, cwd=None, **more):
 def prepare(work):
     """Keys, a certificate, a repository and a database in WORK."""
     os.makedirs("/run/sshd", exist_ok=True)
+    move_home(work)
     for name, text in (("nginx.conf", NGINX), ("sshd.conf", SSHD)):
         with open(os.path.join(work, name), "w", encoding="ascii") as file:
             file.write(text % {"work": work})
@@ -151,6 +152,23 @@ def prepare(work):
     with open(os.path.join(data, "pg_hba.conf"), "a",
               encoding="ascii") as file:
         file.write("host all all all trust\n")
+
+
+def move_home(work):
+    """
+    Whoever logs in finds an empty home and a plain shell: what a person's own
+    start-up files do has no part in this. For this mount namespace alone.
+    """
+    home, path = os.path.join(work, "home"), os.path.join(work, "passwd")
+    os.mkdir(home, 0o700)
+    with open("/etc/passwd", encoding="utf-8") as users, \
+            open(path, "w", encoding="utf-8") as file:
+        for line in users:
+            name, *words = line.rstrip("\n").split(":")
+            if name == "root":
+                words[4:] = [home, "/bin/sh"]
+            file.write(":".join([name] + words) + "\n")
+    run("mount", "--bind", path, "/etc/passwd")
 
 
 def _repository(path, work):

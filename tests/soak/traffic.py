@@ -17,6 +17,7 @@ import urllib.parse
 
 from daemon import socket_inodes, tcp_rows
 from lab import CLIENT, CLIENT_B, FAMILY, SERVER, SERVER_B, UNREACHABLE
+from ledger import EXPLAIN
 from servers import SSH_OPTIONS, postgres
 
 HANGS = 120		# seconds that nothing here may take
@@ -28,20 +29,30 @@ LINGER_RESET = struct.pack("ii", 1, 0)
 
 
 class Failed(Exception):
-    """A transfer that did not do what it should."""
+    """A transfer that did not do what it should; FAULTS may excuse it, just
+    now, or at any time since its beginning."""
+
+    faults, just_now = EXPLAIN, True
 
 
 class Corrupt(Failed):
-    """It says that all is well, but other bytes came: no fault may do that."""
+    """It says that all is well, but other bytes came."""
+
+    faults = set()
 
 
 class Hung(Failed):
-    """It waits for a connection of its own: nor may a fault do that."""
+    """It waits for a connection of its own. A RST is sent once: one that met
+    a cable that was out is never heard of by a client that only waits."""
+
+    faults, just_now = {"link down"}, False
 
 
 class Stuck(Failed):
     """It hangs and has no connection left, so that nobody else is to blame:
     redis-benchmark does when all of its connections are reset at once."""
+
+    just_now = False
 
 
 class Kind:
@@ -91,10 +102,10 @@ class Clients:
         folder = tempfile.mkdtemp(dir=self.work)
         try:
             one.kind.work(Job(self, one, rng, folder))
-        except (Failed, OSError, subprocess.SubprocessError) as error:
-            one.why = "%s: %s" % (type(error).__name__, error)
-            one.grave = isinstance(error, (Corrupt, Hung))
-            one.stuck = isinstance(error, Stuck)
+        except Failed as error:
+            one.error = error
+        except (OSError, subprocess.SubprocessError) as error:
+            one.error = Failed(repr(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
