@@ -6,4 +6,5 @@ include tests/fault/fault.mk
 include tests/fuzz/fuzz.mk
 include tests/package/package.mk
 include tests/style/style.mk
+include tests/coverage/coverage.mk
 include tests/bench/bench.mk
