@@ -6,6 +6,10 @@ COVERAGE_TESTS = $(unit_tests) $(fuzz_tests) tests/golden/run \
 
 EXTRA_DIST += tests/coverage/run tests/coverage/report
 
+if COVERAGE
+libunatatp_a_SOURCES += tests/coverage/exit.c
+endif
+
 coverage:
 	$(srcdir)/tests/coverage/run '$(COVERAGE_TESTS)' $(COVERAGE_LEAST)
 
