@@ -11,7 +11,7 @@ libunatatp_a_SOURCES += tests/coverage/exit.c
 endif
 
 coverage:
-	$(srcdir)/tests/coverage/run '$(COVERAGE_TESTS)' $(COVERAGE_LEAST)
+	+$(srcdir)/tests/coverage/run '$(COVERAGE_TESTS)' $(COVERAGE_LEAST)
 
 distclean-local:
 	rm -rf coverage
