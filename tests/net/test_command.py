@@ -191,7 +191,7 @@ def test_output_has_no_room(lab, tmp_path, args):
     status, _, err = run(lab.gateway, *args, "-c", file,
                          prefix=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
     assert status == 1
-    assert "No space left on device" in err.splitlines()[-1], err
+    assert err.endswith("No space left on device\n"), err
 
 
 def test_answer_has_no_room(unatatp_once):
