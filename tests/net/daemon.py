@@ -359,6 +359,15 @@ class Daemon:
             self.signal(signal.SIGTERM)
         assert self.wait() == 0, self.log and self.log.text()
 
+    def end(self):
+        """At once, drained or not, but in its own way where it can."""
+        if self.is_running():
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        self.kill()
+
     def kill(self):
         """Whatever happened: it is gone."""
         if self.is_running():

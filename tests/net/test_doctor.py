@@ -90,7 +90,7 @@ class Gateway:
     def stop(self):
         """Ends the daemon, and whoever else listens."""
         if self.daemon:
-            self.daemon.kill()
+            self.daemon.end()
         self.ns.kill_all()
         self.daemon = None
         eventually(lambda: ":9999" not in self.ns.run("ss", "-Hltn"))

@@ -41,7 +41,7 @@ def slow_peers(tmp_path, splice_after, **links):
     finally:
         peers.close()
         if daemon:
-            daemon.kill()
+            daemon.end()
         lab.close()
 
 
