@@ -54,6 +54,25 @@ def test_usage(lab, args):
     assert err and not out
 
 
+@pytest.mark.parametrize("args,said", [
+    (["kill"], "kill which ID?"),
+    (["kill", "1 2"], 'kill cannot take "1 2"'),
+    (["kill", "9" * 2000], 'kill cannot take "999'),
+    (["show"], "show what? (one of flows"),
+    (["show", "flows", "--policy", "x" * 2000], "the options are too long"),
+    (["firewall"], "firewall what? (one of show up"),
+    (["firewall", "up", "--backend", "ipfw"], "ipfw"),
+    (["firewall", "down", "--confirm", "5"], "confirm"),
+    (["firewall", "status", "--confirm", "0"], "0")],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list)
+    else "")
+def test_usage_says(lab, args, said):
+    """What is missing, or does not fit, is named."""
+    status, out, err = run(lab.gateway, *args)
+    assert (status, out) == (64, "")
+    assert said in err
+
+
 @pytest.mark.parametrize("how", [["run", "-c"], ["-c"], ["check", "-c"],
                                  ["-t", "-c"]], ids=" ".join)
 def test_bad_configuration(lab, tmp_path, how):
