@@ -61,7 +61,8 @@ tests_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=strdup -Wl,--wrap=strndup -Wl,--wrap=free \
 	-Wl,--wrap=event_new -Wl,--wrap=event_free -Wl,--wrap=event_add \
 	-Wl,--wrap=evhttp_new -Wl,--wrap=evhttp_free \
-	-Wl,--wrap=evhttp_bind_listener
+	-Wl,--wrap=evhttp_bind_listener -Wl,--wrap=open_memstream \
+	-Wl,--wrap=fclose
 tests_unit_test_option_SOURCES = tests/unit/test_option.c $(unit_helpers)
 tests_unit_test_option_LDADD = $(unit_libs)
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c $(unit_helpers)
