@@ -347,20 +347,26 @@ make_rules(void)
 
 /* --- the test -------------------------------------------------------- */
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	make_fn *make;
 	bool may_do_without; /* some of it */
 } rows[] = {
-	{ "mailbox", make_mailbox, false }, { "poller", make_poller, false },
+	{ "mailbox", make_mailbox, false },
+	{ "poller", make_poller, false },
 	{ "localaddr", make_localaddr, false },
 	{ "localaddr_watch", make_watch, false },
-	{ "prefix_set", make_prefix_set, false }, { "conf", make_conf, false },
-	{ "policies", make_policies, false }, { "http", make_http, false },
+	{ "prefix_set", make_prefix_set, false },
+	{ "conf", make_conf, false },
+	{ "policies", make_policies, false },
+	{ "http", make_http, false },
 	{ "sources", make_sources, false },
-	{ "choosers", make_choosers, false }, { "match", make_match, false },
+	{ "choosers", make_choosers, false },
+	{ "match", make_match, false },
 	{ "rules", make_rules, true }, /* whether IPv6 is off */
 };
+/* clang-format on */
 
 /* How many descriptors we have: the lowest that is free. */
 static int
