@@ -12,7 +12,8 @@ EXTRA_DIST += tests/fault/run \
 	tests/fault/test_inject_start.py \
 	tests/fault/test_limits.py \
 	tests/fault/test_matrix.py \
-	tests/fault/test_storms.py
+	tests/fault/test_storms.py \
+	tests/fault/test_traps.py
 
 # Preloaded into the program: no part of it, and built without its flags.
 check_DATA += tests/fault/inject.so
