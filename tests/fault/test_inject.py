@@ -25,6 +25,7 @@ from talk import BLOCK, Talk, both_of, drive
 MODES = {"buffer": {"workers": 1, "splice": "0"},
          "splice": {"workers": 1, "splice": "1"}}
 PATIENCE = 8.0
+SCRAPE = 25.0		# no client of the metrics lives longer: http.c
 SLACK = 4		# blocks that are kept for the next time, or not
 BULK = 300000
 
@@ -66,7 +67,7 @@ class Scene:
     def scrape(self):
         """0 when the metrics came."""
         with self.lab.gateway, socket.socket() as sock:
-            sock.settimeout(PATIENCE)
+            sock.settimeout(SCRAPE)	# evhttp may never wait for it
             try:
                 sock.connect(("127.0.0.1", METRICS))
                 sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
