@@ -16,7 +16,8 @@ import threading
 
 import pytest
 
-from daemon import tcp_rows
+from daemon import has_sanitizer, tcp_rows
+from inject import METRICS, Page, scrape
 from lab import SERVER, UNREACHABLE, eventually
 from peers import (exchange, fill, lull, recv_exactly, recv_to_end,
                    reset, try_connect)
@@ -330,3 +331,29 @@ def test_event_of_a_closed_descriptor(unatatp, peers, side):
         assert_ended(daemon, 2 * FLOWS * number,
                      {("client-reset", "server-reset")[side], "client-fin"})
     eventually(lambda: daemon.fds() == fds)
+
+
+@pytest.mark.skipif(has_sanitizer(), reason="inject.c stands where a "
+                    "sanitizer's own malloc would")
+def test_descriptor_that_evhttp_closes(unatatp_once, lab, peers, tmp_path):
+    """epoll does not take a client of the metrics, and evhttp closes its
+    descriptor: nobody else loses the one that is next to have its number."""
+    page = Page(tmp_path)
+    daemon = unatatp_once.start(env=page.env, options=unatatp_once.options(
+        metrics={"address": "127.0.0.1", "port": METRICS}))
+    assert scrape(lab, 5.0)
+    before = page.calls()["epoll_ctl"]
+    assert scrape(lab, 5.0)
+    lost = 0
+    for nth in range(1, page.calls()["epoll_ctl"] - before + 1):
+        page.fail("epoll_ctl", "ENOSPC", nth)
+        lost += not scrape(lab, 0.5)
+        page.clear()
+        flows = [peers.flow() for _ in range(3)]
+        for _ in range(10):	# longer than http.c takes to let go of it
+            status, _, err = daemon.ask("show", "stats")
+            assert status == 0, (nth, err)
+        for flow in flows:
+            exchange(*flow, 1000, 1000)
+    assert lost
+    assert scrape(lab, 5.0)
