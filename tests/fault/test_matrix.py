@@ -367,10 +367,16 @@ def play(the_lab, daemon, row, engine):
 
 
 class Held:
-    """What a daemon holds at rest."""
+    """
+    What a daemon holds at rest. How much of what was freed malloc(3) keeps
+    goes by the order in which it was: GROWTHS times it may be more than ever
+    before. A leak would go on.
+    """
+
+    GROWTHS = 3
 
     def __init__(self, daemon):
-        self.daemon = daemon
+        self.daemon, self.growths = daemon, 0
         self.fds, self.rss = daemon.fds(), daemon.rss()
 
     def assert_same(self):
@@ -380,7 +386,10 @@ class Held:
                    what="descriptors: %d, before %d" % (
                        self.daemon.fds(), self.fds))
         more = self.daemon.rss() - self.rss
-        assert more <= MEBIBYTE or has_sanitizer(), more
+        if more > MEBIBYTE and not has_sanitizer():
+            self.growths += 1
+            self.rss += more
+        assert self.growths <= self.GROWTHS, more
 
 
 class Engine:

@@ -24,6 +24,7 @@ from peers import (exchange, fill, lull, recv_exactly, recv_to_end,
 
 REPEAT = int(os.environ.get("FAULT_REPEAT", "1"))
 FLOWS = 70		# more than epoll tells of in one batch: poller.c
+BATCH = 30		# less than are accepted in one: listener.c
 SYN_SENT = 2
 PORT, BUSY, NOBODY = 7100, 7200, 9
 # mallopt(3); the threads' caches of free memory would escape it.
@@ -141,13 +142,15 @@ def by_source(dial):
 
 
 def by_both_at_once(dial):
-    """The server answers and the client resets, both in one turn."""
+    """The server answers and the client resets, in one turn, either first."""
     with contextlib.ExitStack() as held:
         clients = held.enter_context(dial.under_way())
         with asleep(dial.daemon):
+            for client in clients[::2]:
+                reset(client)
             held.close()	# the SYNs come again
             servers = [dial.peers.accept(dial.listener)[0] for _ in clients]
-            for client in clients:
+            for client in clients[1::2]:
                 reset(client)
     for server in servers:
         assert recv_to_end(server) == (b"", "reset")
@@ -203,7 +206,7 @@ def flush(daemon, pairs):
                            if flow["policy"] == "all"))
 
 
-SECOND = 1.0
+SECOND, IDLE = 1.0, 5.1		# flow_limit.c: idle after five seconds
 # The flows' policy, how they are brought to where the timer is wanted, and
 # the ending that it brings.
 TIMERS = {
@@ -289,12 +292,13 @@ def test_timer_of_an_aborted_dial(unatatp_once, lab, peers):
     """Likewise while the other leg is still to come."""
     daemon, _ = begin(unatatp_once, timeouts={"connect": "1s"})
     dial = Dial(lab, peers, daemon)
-    for number in range(REPEAT):
-        with dial.under_way() as clients, asleep(daemon):
+    for number in range(1, REPEAT + 1):
+        by_reset(dial)
+        with busy(peers), dial.under_way() as clients, asleep(daemon):
             for client in clients:
                 reset(client)
             lull(SECOND)
-        assert_ended(daemon, FLOWS * (number + 1),
+        assert_ended(daemon, 2 * FLOWS * number,
                      {"client-reset", "connect-timeout"})
 
 
@@ -331,6 +335,26 @@ def test_event_of_a_closed_descriptor(unatatp, peers, side):
         assert_ended(daemon, 2 * FLOWS * number,
                      {("client-reset", "server-reset")[side], "client-fin"})
     eventually(lambda: daemon.fds() == fds)
+
+
+def test_event_of_an_evicted_flow(unatatp_once, peers):
+    """In one turn idle flows make room for new ones, and have themselves
+    something to tell behind that."""
+    daemon = unatatp_once.start(env=POISON, options=unatatp_once.options(
+        limits={"flows": FLOWS, "evict_idle": True}))
+    old = stand(peers)
+    listener = peers.listen()
+    with asleep(daemon):
+        lull(IDLE)
+        clients = [peers.connect(listener) for _ in range(BATCH)]
+        for pair in old:
+            for sock in pair:
+                sock.sendall(b"old")
+    daemon.wait_stat("evicted", BATCH)
+    for client in clients:
+        server, _ = peers.accept(listener)
+        client.sendall(b"new")
+        assert recv_exactly(server, 3) == b"new"
 
 
 @pytest.mark.skipif(has_sanitizer(), reason="inject.c stands where a "
