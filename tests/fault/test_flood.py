@@ -1,6 +1,6 @@
 """Floods: SYNs from addresses that do not exist, resets, slow peers by the
-hundred, and what the kernel runs out of: ports and pipes. Full tables of
-conntrack and tcp_mem are the whole machine's: no test here fills them."""
+hundred, and what the kernel runs out of: ports and pipes (test_scarce.py:
+conntrack and memory)."""
 
 import contextlib
 import os
@@ -15,6 +15,7 @@ import time
 import pytest
 
 from daemon import has_sanitizer
+from icmp import checksum
 from lab import CLIENT, CLIENT_B, SERVER, eventually
 from peers import (End, assert_exchanged, exchange, is_reset, lull, pump,
                    recv_exactly, reset, try_connect)
@@ -23,14 +24,6 @@ from test_limits import SlowReaders
 MEBIBYTE = 1 << 20
 SPOOFED = "10.99.0.0/16"
 SYNS, SECONDS = 20000, 3	# a second, and how long
-
-
-def checksum(data):
-    """RFC 1071."""
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
 
 
 def syn(to):
