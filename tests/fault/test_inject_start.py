@@ -3,6 +3,8 @@ Calls that fail while the daemon begins: it serves all the same, or it ends
 with a status of its own and says why. See test_inject.py.
 """
 
+import signal
+
 import pytest
 
 from daemon import Daemon, has_sanitizer
@@ -56,10 +58,10 @@ class Start:
                        what + ": it serves or ends")
             hit = self.page.hits
             self.page.clear()
-            if ended(daemon):
+            if not ended(daemon):	# or a moment later, by itself
+                daemon.signal(signal.SIGTERM)
+            if daemon.wait():
                 self.assert_said(daemon, what)
-            else:
-                daemon.stop()
         finally:
             daemon.kill()
         return hit
