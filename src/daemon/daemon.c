@@ -55,7 +55,8 @@ static bool
 make_events(struct daemon *d)
 {
 	d->base = event_base_new();
-	if (!d->base)
+	/* The second is the usual one; the first is http.c's. */
+	if (!d->base || event_base_priority_init(d->base, 2))
 		return false;
 	d->mailbox = mailbox_new(d->base, d);
 	d->watch = localaddr_watch_new(d->base, on_addresses, d);

@@ -310,8 +310,10 @@ relay_leg_failed(struct leg *leg, int err)
 	if (leg->failed)
 		return false;
 	leg->failed = true;
-	if (!relay->failed_error)
+	if (!relay->failed_error) {
 		relay->failed_error = err;
+		relay->first_failed = leg_side(leg);
+	}
 	if (alone) {
 		/* Nobody is left, or not yet there, to deliver to. */
 		report(relay, RELAY_FAILED);
