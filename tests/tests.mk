@@ -7,4 +7,5 @@ include tests/fuzz/fuzz.mk
 include tests/package/package.mk
 include tests/style/style.mk
 include tests/coverage/coverage.mk
+include tests/soak/soak.mk
 include tests/bench/bench.mk
