@@ -55,6 +55,7 @@ wrap_doctor = -Wl,--wrap=opendir
 wrap_environment = -Wl,--wrap=sock_adopt -Wl,--wrap=log_line
 wrap_relay = -Wl,--wrap=recv -Wl,--wrap=send -Wl,--wrap=splice \
 	-Wl,--wrap=pipe2 -Wl,--wrap=evbuffer_new -Wl,--wrap=evbuffer_add \
+	-Wl,--wrap=evbuffer_add_reference \
 	-Wl,--wrap=evbuffer_write -Wl,--wrap=sock_is_dead \
 	-Wl,--wrap=sock_is_writable -Wl,--wrap=sock_at_mark \
 	-Wl,--wrap=sock_unacked -Wl,--wrap=sock_shut_write \

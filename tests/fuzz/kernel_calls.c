@@ -244,11 +244,15 @@ bool __wrap_sock_is_dead(int fd);
 bool __wrap_sock_is_writable(int fd);
 bool __wrap_sock_at_mark(int fd);
 size_t __wrap_sock_unacked(int fd);
-void __wrap_sock_shut_write(int fd);
+int __wrap_sock_shut_write(int fd);
 struct evbuffer *__real_evbuffer_new(void);
 struct evbuffer *__wrap_evbuffer_new(void);
 int __real_evbuffer_add(struct evbuffer *buffer, const void *data, size_t n);
 int __wrap_evbuffer_add(struct evbuffer *buffer, const void *data, size_t n);
+int __real_evbuffer_add_reference(struct evbuffer *buffer, const void *data,
+    size_t n, evbuffer_ref_cleanup_cb cleanup, void *arg);
+int __wrap_evbuffer_add_reference(struct evbuffer *buffer, const void *data,
+    size_t n, evbuffer_ref_cleanup_cb cleanup, void *arg);
 int __real_pipe2(int fds[2], int flags);
 int __wrap_pipe2(int fds[2], int flags);
 
@@ -283,7 +287,7 @@ __wrap_sock_unacked(int fd)
 	return (size_t)(s->accepted - s->acked) + (s->shut && !s->fin_acked);
 }
 
-void
+int
 __wrap_sock_shut_write(int fd)
 {
 	struct kernel_sock *s = kernel_sock_of(fd), *from = other(s);
@@ -293,8 +297,9 @@ __wrap_sock_shut_write(int fd)
 	FUZZ_CHECK(from->fin && s->accepted == from->arrived);
 	FUZZ_CHECK(!s->shut);
 	if (s->reset)
-		return;
+		return -ENOTCONN;
 	s->shut = s->edge = true;
+	return 0;
 }
 
 static bool
@@ -316,6 +321,15 @@ int
 __wrap_evbuffer_add(struct evbuffer *buffer, const void *data, size_t n)
 {
 	return has_memory() ? __real_evbuffer_add(buffer, data, n) : -1;
+}
+
+int
+__wrap_evbuffer_add_reference(struct evbuffer *buffer, const void *data,
+    size_t n, evbuffer_ref_cleanup_cb cleanup, void *arg)
+{
+	return has_memory()
+	    ? __real_evbuffer_add_reference(buffer, data, n, cleanup, arg)
+	    : -1;
 }
 
 int

@@ -362,9 +362,11 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static char scratch[RELAY_SCRATCH];
-	struct relay_shared shared = {
-		.on_outcome = on_outcome, .pool = &pool, .scratch = scratch
-	};
+	struct stats stats = { 0 };
+	struct relay_shared shared = { .on_outcome = on_outcome,
+		.pool = &pool,
+		.scratch = scratch,
+		.stats = &stats };
 	int before = fuzz_open_fds();
 
 	if (size < 4)
