@@ -187,7 +187,7 @@ privs_forget_reader(void)
 static rlim_t
 without_reserve(rlim_t most)
 {
-	return most / 8 > PRIVS_FDS_RESERVED ? most - PRIVS_FDS_RESERVED : most;
+	return most > 8 * PRIVS_FDS_RESERVED ? most - PRIVS_FDS_RESERVED : most;
 }
 
 void

@@ -18,7 +18,7 @@ typedef int attach_fn(int fd, const struct sockaddr *a, socklen_t len);
 static void
 set_patience(int fd, int ms)
 {
-	struct timeval tv = { ms / 1000, ms % 1000 * 1000L };
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));

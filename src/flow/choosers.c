@@ -7,7 +7,7 @@
 #define BUCKETS 512
 #define SLOTS 8 /* of each; the longest unused one is given away */
 #define SPINS 200
-#define REFUSED_MS (10 * 60 * 1000LL)
+#define REFUSED_MS (10 * 60 * 1000)
 
 /*
  * A short flow ends in the middle of its start-up, so only flows of similar
