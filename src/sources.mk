@@ -119,6 +119,7 @@ libunatatp_a_SOURCES = \
 	src/daemon/sampler.c src/daemon/sampler.h \
 	src/daemon/status.c src/daemon/status.h \
 	src/daemon/supervise.c src/daemon/supervise.h \
+	src/daemon/trim.c src/daemon/trim.h \
 	src/daemon/web.c src/daemon/web.h \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/cmd/args.c src/cmd/args.h \

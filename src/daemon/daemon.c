@@ -22,6 +22,7 @@
 #include "daemon/sampler.h"
 #include "daemon/signals.h"
 #include "daemon/state.h"
+#include "daemon/trim.h"
 #include "daemon/web.h"
 #include "flow/choosers.h"
 #include "flow/sources.h"
@@ -144,7 +145,8 @@ static enum daemon_result
 open_windows(struct daemon *d)
 {
 	d->sampler = sampler_new(d);
-	d->web = d->sampler ? web_new(d) : NULL;
+	d->trim = d->sampler ? trim_new(d) : NULL;
+	d->web = d->trim ? web_new(d) : NULL;
 	if (!d->web) {
 		log_error("cannot prepare the metrics: %s", strerror(errno));
 		return DAEMON_FAILED;
@@ -214,6 +216,7 @@ finish(struct daemon *d)
 	control_socket_close(&d->socket);
 	web_free(d->web);
 	sampler_stop(d->sampler);
+	trim_free(d->trim);
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);

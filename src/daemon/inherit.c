@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +17,17 @@ static long
 count_announced(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	long n, most = sysconf(_SC_OPEN_MAX) - FIRST_FD;
 	char *end;
-	long n;
 
 	if (!pid || !fds || strtol(pid, NULL, 10) != getpid())
 		return 0;
 	errno = 0;
 	n = strtol(fds, &end, 10);
-	if (errno || end == fds || *end || n < 0 || n > INT_MAX - FIRST_FD) {
-		log_error("LISTEN_FDS=%s: not a count of sockets", fds);
+	if (errno || end == fds || *end || n < 0 || n > most) {
+		log_error("LISTEN_FDS=%s: not a count of sockets (%ld at "
+			  "most, by the limit of descriptors)",
+		    fds, most);
 		return -EINVAL;
 	}
 	return n;

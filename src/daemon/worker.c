@@ -305,3 +305,9 @@ worker_stats(const struct worker *w)
 {
 	return &w->flows.stats;
 }
+
+uint64_t
+worker_take_high(struct worker *w)
+{
+	return stats_take_high(&w->flows.stats);
+}

@@ -1,7 +1,7 @@
 /*
  * worker: one thread with its own event base, listeners and flows. Main
  * owns it and speaks to it through its mailbox; it speaks to main through
- * main's. Only worker_stats looks inside from another thread.
+ * main's. Only worker_stats and worker_take_high look inside from outside.
  */
 #ifndef UNATATP_DAEMON_WORKER_H
 #define UNATATP_DAEMON_WORKER_H
@@ -95,5 +95,8 @@ void worker_close_flows(struct worker *w, enum ending ending);
 void worker_free(struct worker *w);
 
 const struct stats *worker_stats(const struct worker *w);
+
+/* stats_take_high of W's. */
+uint64_t worker_take_high(struct worker *w);
 
 #endif

@@ -92,6 +92,31 @@ flow_arm(struct flow *flow)
 		event_del(&flow->timer);
 }
 
+/*
+ * A time-out. The kernel gives it the name of the last ICMP error about the
+ * connection, if there was one (tcp_write_err: sk_err_soft), which did no
+ * harm when it came: icmp_err_convert, and tab_unreach of IPv6.
+ */
+static bool
+is_silence(int err)
+{
+	switch (-err) {
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ECONNREFUSED:
+	case EACCES:
+	case EPROTO:
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+	case EHOSTDOWN:
+	case ENONET:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static enum ending
 failure_ending(const struct relay *relay)
 {
@@ -99,9 +124,7 @@ failure_ending(const struct relay *relay)
 
 	if (relay->failed_error == -ENOMEM)
 		return ENDING_RESOURCES;
-	if (relay->failed_error == -ETIMEDOUT ||
-	    relay->failed_error == -EHOSTUNREACH ||
-	    relay->failed_error == -ENETUNREACH)
+	if (is_silence(relay->failed_error))
 		return server ? ENDING_SERVER_TIMEOUT : ENDING_CLIENT_TIMEOUT;
 	return server ? ENDING_SERVER_RESET : ENDING_CLIENT_RESET;
 }

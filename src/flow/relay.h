@@ -191,7 +191,7 @@ bool relay_leg_failed(struct leg *leg, int err);
 static inline void
 relay_hold(struct relay_shared *shared, int64_t n)
 {
-	stats_add(&shared->stats->memory_held, (uint64_t)n);
+	stats_hold(shared->stats, n);
 }
 
 /* A queue that held BEFORE bytes holds NOW; its owner counts RELAY_LEAST. */

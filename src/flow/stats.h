@@ -30,6 +30,8 @@ struct stats {
 	STATS_TABLE(X)
 #undef X
 	stats_counter endings[ENDING_COUNT];
+	/* The most of memory_held since main took it last and put 0. */
+	stats_counter memory_high;
 };
 
 /* For the one writer. */
@@ -39,6 +41,28 @@ stats_add(stats_counter *counter, uint64_t n)
 	atomic_store_explicit(counter,
 	    atomic_load_explicit(counter, memory_order_relaxed) + n,
 	    memory_order_relaxed);
+}
+
+/* N bytes more, or less, of memory_held. For the one writer. */
+static inline void
+stats_hold(struct stats *stats, int64_t n)
+{
+	uint64_t held;
+
+	stats_add(&stats->memory_held, (uint64_t)n);
+	held = atomic_load_explicit(&stats->memory_held, memory_order_relaxed);
+	if (held >
+	    atomic_load_explicit(&stats->memory_high, memory_order_relaxed))
+		atomic_store_explicit(
+		    &stats->memory_high, held, memory_order_relaxed);
+}
+
+/* Main's: the most that was held since it asked last, bytes. */
+static inline uint64_t
+stats_take_high(struct stats *stats)
+{
+	return atomic_exchange_explicit(
+	    &stats->memory_high, 0, memory_order_relaxed);
 }
 
 /* Adds all of FROM, another thread's, to SUM, the caller's own. */

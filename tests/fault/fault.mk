@@ -2,6 +2,7 @@
 TESTS += tests/fault/run
 EXTRA_DIST += tests/fault/run \
 	tests/fault/conftest.py \
+	tests/fault/icmp.py \
 	tests/fault/inject.py \
 	tests/fault/talk.py \
 	tests/fault/test_aborts.py \
@@ -12,6 +13,8 @@ EXTRA_DIST += tests/fault/run \
 	tests/fault/test_inject_start.py \
 	tests/fault/test_limits.py \
 	tests/fault/test_matrix.py \
+	tests/fault/test_path.py \
+	tests/fault/test_scarce.py \
 	tests/fault/test_storms.py
 
 # Preloaded into the program: no part of it, and built without its flags.
