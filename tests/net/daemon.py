@@ -351,8 +351,8 @@ class Daemon:
     # Its end.
 
     def wait(self, timeout=10.0):
-        """Its exit status, once it ended."""
-        status = self.process.wait(timeout)
+        """Its exit status, once it ended. The search for leaks takes long."""
+        status = self.process.wait(timeout * (6 if has_sanitizer() else 1))
         if self.log:
             self.log.join()
             found = self.log.find(SANITIZER)
