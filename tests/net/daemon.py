@@ -20,7 +20,8 @@ SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
 LISTEN, ESTABLISHED, CLOSED = 10, 1, 7
 LISTENS = [{"address": "127.0.0.1", "port": PORT},
            {"address": "::1", "port": PORT}]
-SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|Assertion `")
+SANITIZER = re.compile(
+    r"(ERROR|WARNING): \w+Sanitizer|runtime error:|Assertion `|^==\d+== ", re.M)
 
 
 def binary():
@@ -34,7 +35,7 @@ def binary():
 def has_sanitizer():
     """True when it was built with --enable-sanitizers."""
     with open(binary(), "rb") as file:
-        return b"__asan_init" in file.read()
+        return re.search(b"__[at]san_init", file.read()) is not None
 
 
 # --- configuration ---------------------------------------------------------
@@ -341,8 +342,8 @@ class Daemon:
     # Its end.
 
     def wait(self, timeout=10.0):
-        """Its exit status, once it ended."""
-        status = self.process.wait(timeout)
+        """Its exit status, once it ended. The search for leaks takes long."""
+        status = self.process.wait(timeout * (6 if has_sanitizer() else 1))
         if self.log:
             self.log.join()
             found = self.log.find(SANITIZER)
