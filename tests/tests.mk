@@ -4,7 +4,9 @@ include tests/lab/lab.mk
 include tests/net/net.mk
 include tests/fault/fault.mk
 include tests/fuzz/fuzz.mk
+include tests/gates/gates.mk
 include tests/package/package.mk
 include tests/style/style.mk
+include tests/coverage/coverage.mk
 include tests/soak/soak.mk
 include tests/bench/bench.mk

@@ -244,8 +244,11 @@ log_line(enum log_level level, const char *format, ...)
 	if (lost) {
 		snprintf(text, sizeof(text), "log suppressed=%llu",
 		    (unsigned long long)lost);
-		if (sink.write_line(sink.fd, LOG_LEVEL_WARNING, text) < 0)
-			atomic_fetch_add(&suppressed, lost);
+		if (sink.write_line(sink.fd, LOG_LEVEL_WARNING, text) < 0) {
+			/* Nor would the line itself get through. */
+			atomic_fetch_add(&suppressed, lost + 1);
+			return;
+		}
 	}
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);

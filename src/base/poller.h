@@ -35,7 +35,10 @@ void poller_free(struct poller *poller);
 __attribute__((warn_unused_result)) int poller_add(
     struct poller *poller, int fd, struct poll_entry *entry, uint32_t events);
 
-/* For a descriptor that stays open; closing it is enough otherwise. */
+/*
+ * For a descriptor that stays open, or whose socket does because others hold
+ * it, too (SCM_RIGHTS, fork); closing it is enough otherwise.
+ */
 void poller_remove(struct poller *poller, int fd);
 
 /* Calls ENTRY once more when the others have had their turn. */

@@ -66,7 +66,7 @@ name_connection(struct inet_diag_sockid *id, const struct addr *local,
 static int
 end_time_wait(int fd, struct request *r)
 {
-	union answer answer;
+	union answer answer = { 0 };
 	const struct inet_diag_msg *found = NLMSG_DATA(&answer.header);
 	int err = ask(fd, r, &answer);
 

@@ -82,6 +82,7 @@ console_on_reloaded(struct console *console)
 	struct waiter *w;
 
 	while (console && (w = TAILQ_FIRST(&console->waiters))) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it is the next */
 		control_end(w->peer, EX_OK, "reloaded");
 		on_waiter_gone(&w->job);
 	}

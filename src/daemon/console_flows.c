@@ -364,12 +364,16 @@ console_show_flows(
     struct daemon *d, struct control_peer *peer, const struct request *r)
 {
 	struct listing *l = calloc(1, sizeof(*l));
-	const char *why = l ? take_request(l, r) : strerror(ENOMEM);
+	const char *why;
 
+	if (!l) {
+		control_end(peer, EXIT_FAILURE, "%s", strerror(ENOMEM));
+		return;
+	}
+	why = take_request(l, r);
 	if (why) {
-		if (l)
-			listing_free(l);
-		control_end(peer, l ? EX_USAGE : EXIT_FAILURE, "%s", why);
+		listing_free(l);
+		control_end(peer, EX_USAGE, "%s", why);
 		return;
 	}
 	l->errand = (struct worker_errand){ look, on_looked };

@@ -88,6 +88,11 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	/* libevent keeps it to itself when it could not wait for room. */
+	if (pending(peer) && bufferevent_enable(peer->stream, EV_WRITE)) {
+		peer_free(peer);
+		return;
+	}
 	if (peer->busy || pending(peer) > CONTROL_PENDING)
 		return;
 	line = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF);
@@ -98,9 +103,8 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	else if (evbuffer_search_eol(in, NULL, NULL, EVBUFFER_EOL_CRLF).pos >=
 	    0)
 		peer_free(peer); /* out of memory for a line that is there */
-	else if (!peer->ended)
-		bufferevent_enable(peer->stream, EV_READ);
-	else if (!pending(peer))
+	else if (peer->ended ? !pending(peer)
+			     : bufferevent_enable(peer->stream, EV_READ))
 		peer_free(peer);
 	free(line);
 }
@@ -160,7 +164,8 @@ peer_new(struct control *control, int fd, bool may_change)
 	    peer->stream, EV_READ, 0, CONTROL_LINE_MAX + 1);
 	bufferevent_setwatermark(peer->stream, EV_WRITE, CONTROL_PENDING, 0);
 	bufferevent_set_timeouts(peer->stream, &idle, &stalled);
-	bufferevent_enable(peer->stream, EV_READ | EV_WRITE);
+	if (bufferevent_enable(peer->stream, EV_READ | EV_WRITE))
+		goto fail;
 	TAILQ_INSERT_TAIL(&control->peers, peer, entry);
 	control->n_peers++;
 	control->n_readers += !may_change;
@@ -289,6 +294,7 @@ control_free(struct control *control)
 	if (!control)
 		return;
 	while ((peer = TAILQ_FIRST(&control->peers))) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it is the next */
 		say_last(peer);
 		peer_free(peer);
 	}

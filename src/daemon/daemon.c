@@ -22,7 +22,6 @@
 #include "daemon/sampler.h"
 #include "daemon/signals.h"
 #include "daemon/state.h"
-#include "daemon/trim.h"
 #include "daemon/web.h"
 #include "flow/choosers.h"
 #include "flow/sources.h"
@@ -55,7 +54,8 @@ static bool
 make_events(struct daemon *d)
 {
 	d->base = event_base_new();
-	if (!d->base)
+	/* The second is the usual one; the first is http.c's. */
+	if (!d->base || event_base_priority_init(d->base, 2))
 		return false;
 	d->mailbox = mailbox_new(d->base, d);
 	d->watch = localaddr_watch_new(d->base, on_addresses, d);
@@ -145,8 +145,7 @@ static enum daemon_result
 open_windows(struct daemon *d)
 {
 	d->sampler = sampler_new(d);
-	d->trim = d->sampler ? trim_new(d) : NULL;
-	d->web = d->trim ? web_new(d) : NULL;
+	d->web = d->sampler ? web_new(d) : NULL;
 	if (!d->web) {
 		log_error("cannot prepare the metrics: %s", strerror(errno));
 		return DAEMON_FAILED;
@@ -216,7 +215,6 @@ finish(struct daemon *d)
 	control_socket_close(&d->socket);
 	web_free(d->web);
 	sampler_stop(d->sampler);
-	trim_free(d->trim);
 	for (size_t i = 0; d->workers && i < d->shared.n_workers; i++)
 		worker_free(d->workers[i]);
 	free(d->workers);

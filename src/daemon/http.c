@@ -25,13 +25,14 @@
 struct client {
 	struct bufferevent *bev; /* NULL: a free place */
 	int64_t since_ms;
+	bool is_new;
 };
 
 struct http {
 	struct event_base *base;
 	struct evhttp *server;
 	struct evconnlistener *listener;
-	struct event *sweep;
+	struct event *sweep, *look;
 	const struct http_page *pages;
 	size_t n_pages;
 	void *arg;
@@ -48,6 +49,31 @@ is_over(struct bufferevent *bev)
 
 	bufferevent_getcb(bev, NULL, NULL, &on_event, NULL);
 	return !on_event;
+}
+
+/*
+ * Where epoll does not take a new connection, evhttp (libevent 2.1) closes its
+ * descriptor, and we hold what would do so once more: by then it could be
+ * another's. So what is over as soon as it has begun has no descriptor.
+ */
+static void
+disown(struct http *http)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &http->clients[i];
+
+		if (c->bev && c->is_new && is_over(c->bev))
+			bufferevent_setfd(c->bev, -1);
+		c->is_new = false;
+	}
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	disown(arg);
 }
 
 static void
@@ -99,12 +125,14 @@ on_connection(struct event_base *base, void *arg)
 	struct http *http = arg;
 	size_t i = 0;
 
+	disown(http);
 	while (http->clients[i].bev)
 		i++;
 	if (bev) {
 		bufferevent_incref(bev);
-		http->clients[i] = (struct client){ bev, clock_ms() };
+		http->clients[i] = (struct client){ bev, clock_ms(), true };
 		http->n_clients++;
+		event_active(http->look, EV_TIMEOUT, 0);
 	}
 	if (http->n_clients == CLIENTS_MAX)
 		evconnlistener_disable(http->listener);
@@ -230,8 +258,10 @@ prepare(struct http *http, int fd)
 {
 	http->server = evhttp_new(http->base);
 	http->sweep = event_new(http->base, -1, 0, on_sweep, http);
-	if (!http->server || !http->sweep)
+	http->look = event_new(http->base, -1, 0, on_look, http);
+	if (!http->server || !http->sweep || !http->look)
 		return false;
+	event_priority_set(http->look, 0); /* before anybody else's turn */
 	evhttp_set_timeout(http->server, SILENCE_S);
 	evhttp_set_max_headers_size(http->server, HEADERS_MAX);
 	evhttp_set_max_body_size(http->server, REQUEST_BODY_MAX);
@@ -280,5 +310,7 @@ http_close(struct http *http)
 	sweep(http);
 	if (http->sweep)
 		event_free(http->sweep);
+	if (http->look)
+		event_free(http->look);
 	free(http);
 }

@@ -1,5 +1,6 @@
 #include "daemon/policies.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <search.h>
@@ -151,6 +152,16 @@ policies_learn(struct policies *p, const struct conf *conf)
 	return err;
 }
 
+/* What WORKER counts for the policy of this NAME, which was learned. */
+static struct policy_stats *
+stats_of(const struct policies *p, const char *name, size_t worker)
+{
+	const struct counted *e = find(p, name);
+
+	assert(e);
+	return &e->workers[worker];
+}
+
 struct policy_stats **
 policies_of_worker(
     const struct policies *p, const struct conf *conf, size_t worker)
@@ -161,8 +172,8 @@ policies_of_worker(
 	if (!list)
 		return NULL;
 	for (size_t i = 0; i < conf->n_policies; i++)
-		list[i] = &find(p, conf->policies[i].name)->workers[worker];
-	list[conf->n_policies] = &find(p, conf->fallback.name)->workers[worker];
+		list[i] = stats_of(p, conf->policies[i].name, worker);
+	list[conf->n_policies] = stats_of(p, conf->fallback.name, worker);
 	return list;
 }
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "daemon/policies.h"
 #include "daemon/state.h"
+#include "daemon/trim.h"
 
 /* Of one worker in one look: so many are measured, so many seen at all. */
 #define MEASURED_A_LOOK 1024
@@ -33,6 +34,7 @@ struct sampler {
 	struct sample sum;	    /* of the last complete look */
 	int64_t sum_ms, started_ms; /* clock_ms */
 	size_t next;		    /* place of the next point */
+	struct trim trim;
 	unsigned turn;
 	struct sampler_series *series[1 + SAMPLE_POLICIES]; /* [0]: all */
 	size_t n_series;
@@ -196,6 +198,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	trim_look(&s->trim, s->daemon);
 	if (anew) {
 		s->n_away = n;
 		s->turn++;

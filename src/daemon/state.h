@@ -23,7 +23,6 @@ struct localaddr_watch;
 struct mailbox;
 struct policies;
 struct sampler;
-struct trim;
 struct web;
 
 enum state_signal { ON_HUP, ON_TERM, ON_INT, ON_USR1, SIGNALS };
@@ -47,7 +46,6 @@ struct daemon {
 	struct policies *policies;
 	struct console *console; /* NULL: no control socket */
 	struct sampler *sampler;
-	struct trim *trim;
 	struct web *web;
 	int64_t started_ms; /* clock_ms */
 	int64_t loaded_at;  /* when conf came: seconds since 1970 */

@@ -7,13 +7,15 @@
 #ifndef UNATATP_DAEMON_TRIM_H
 #define UNATATP_DAEMON_TRIM_H
 
+#include <stdint.h>
+
 struct daemon;
-struct trim;
 
-/* Looks every second at what D's workers hold. NULL with errno. */
-struct trim *trim_new(const struct daemon *d);
+struct trim {
+	uint64_t high; /* the most held since memory was given back, bytes */
+};
 
-/* NULL is allowed. */
-void trim_free(struct trim *t);
+/* Looks at what D's workers hold; every second or so. */
+void trim_look(struct trim *t, const struct daemon *d);
 
 #endif

@@ -255,6 +255,7 @@ check_forward(struct check *c)
 	}
 	c->arg = &named;
 	check_each_interface(c, forward);
+	c->arg = NULL;
 	if (named)
 		check_mend(c,
 		    "# in %s, a policy with action = \"reject\" for what "

@@ -346,6 +346,7 @@ check_return_rule(struct check *c)
 	}
 	c->arg = &r;
 	check_each_way_out(c, "", look_for_return);
+	c->arg = NULL;
 	if (r.n_good || !r.n_links)
 		return;
 	check_say(c, DOCTOR_FAILURE,

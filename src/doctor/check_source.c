@@ -133,6 +133,7 @@ check_return(struct check *c)
 		return;
 	c->arg = &ways;
 	check_each_way_out(c, "", look_back);
+	c->arg = NULL;
 	if (ways.good && (ways.zone || !keeps_port(c->facts->conf)))
 		return;
 	if (ways.good)

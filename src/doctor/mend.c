@@ -179,7 +179,8 @@ with_option(
 	if (!at)
 		return arena_printf(
 		    c->facts->arena, "%s %s %s", text, option, value);
-	rest = at + strlen(option) + 1;
+	rest = at + strlen(option);
+	rest += strspn(rest, " ");
 	rest += strcspn(rest, " ");
 	return arena_printf(c->facts->arena, "%.*s%s %s%s", (int)(at - text),
 	    text, option, value, rest);
@@ -191,7 +192,8 @@ replace_iptables(struct check *c, const struct rule *rule, const char *text)
 	const struct chain *chain = rule->chain;
 
 	/* "-A CHAIN the rest" */
-	text += strlen("-A ") + strlen(chain->name) + 1;
+	text += strlen("-A ") + strlen(chain->name);
+	text += strspn(text, " ");
 	check_mend(c, "%s -t %s -R %s %ld %s", chain->tool, chain->table,
 	    chain->name, rule->handle, text);
 }

@@ -16,7 +16,7 @@
  */
 #define SIZES 3
 #define LOAD_MEMORY 16.0
-static const uint64_t size_ends[SIZES] = { 2 << 20, 8 << 20, UINT64_MAX };
+static const uint64_t size_ends[SIZES - 1] = { 2 << 20, 8 << 20 };
 
 struct slot {
 	struct choosers_key key; /* policy NULL: free */
@@ -233,7 +233,7 @@ learn(struct slot *slot, size_t arm, const struct choosers_flow *flow,
 	double cost = 1000.0 * (double)flow->busy_us / (double)flow->bytes;
 	size_t size = 0;
 
-	while (flow->bytes >= size_ends[size])
+	while (size < SIZES - 1 && flow->bytes >= size_ends[size])
 		size++;
 	/* What was given up was to become a flow of the size that counts. */
 	if (flow->tried)

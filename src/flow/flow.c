@@ -120,7 +120,7 @@ is_silence(int err)
 static enum ending
 failure_ending(const struct relay *relay)
 {
-	bool server = relay->legs[RELAY_SERVER].failed;
+	bool server = relay->first_failed == RELAY_SERVER;
 
 	if (relay->failed_error == -ENOMEM)
 		return ENDING_RESOURCES;

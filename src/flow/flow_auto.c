@@ -130,10 +130,12 @@ static double
 start_up_us(const struct choosers_choice *choice, const struct sock_info *info)
 {
 	double path = 1000.0 * info->min_rtt_us / choice->cost; /* bytes */
-	double trips = 1;
+	double window = INITIAL_WINDOW, trips = 1;
 
-	for (double window = INITIAL_WINDOW; window < path; window *= 2)
+	while (window < path) {
+		window *= 2;
 		trips++;
+	}
 	return trips * info->min_rtt_us;
 }
 

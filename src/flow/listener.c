@@ -272,6 +272,7 @@ listeners_close(struct listeners *ls)
 	struct listener *l;
 
 	while ((l = TAILQ_FIRST(&ls->list)))
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it is the next */
 		remove_one(ls, l);
 	event_del(&ls->resume);
 	for (size_t i = 0; i < 2; i++) {

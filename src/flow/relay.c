@@ -1,5 +1,6 @@
 #include "flow/relay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 
@@ -258,6 +259,16 @@ failed_leg(const struct relay *relay)
 	return NULL;
 }
 
+/* Likewise, of a relay that flushes: one of them did. */
+static const struct leg *
+dead_leg(const struct relay *relay)
+{
+	const struct leg *dead = failed_leg(relay);
+
+	assert(dead);
+	return dead;
+}
+
 static bool
 end_if_flushed(struct relay *relay)
 {
@@ -310,8 +321,10 @@ relay_leg_failed(struct leg *leg, int err)
 	if (leg->failed)
 		return false;
 	leg->failed = true;
-	if (!relay->failed_error)
+	if (!relay->failed_error) {
 		relay->failed_error = err;
+		relay->first_failed = leg_side(leg);
+	}
 	if (alone) {
 		/* Nobody is left, or not yet there, to deliver to. */
 		report(relay, RELAY_FAILED);
@@ -361,7 +374,7 @@ relay_lost(struct relay *relay, int err)
 bool
 relay_flushed(const struct relay *relay)
 {
-	const struct leg *dead = failed_leg(relay);
+	const struct leg *dead = dead_leg(relay);
 	const struct lane *out = &relay->lanes[leg_side(dead)];
 
 	return out->ended && !relay_held(out) &&
@@ -371,7 +384,7 @@ relay_flushed(const struct relay *relay)
 uint64_t
 relay_flush_progress(const struct relay *relay)
 {
-	const struct leg *dead = failed_leg(relay);
+	const struct leg *dead = dead_leg(relay);
 
 	return relay->lanes[leg_side(dead)].bytes -
 	    sock_unacked(relay->legs[!leg_side(dead)].fd);

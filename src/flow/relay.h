@@ -93,6 +93,7 @@ struct relay {
 	int64_t active_ms;	 /* when a byte last moved: clock_coarse_ms */
 	bool rests;		 /* somebody wants to hear of the next one */
 	enum relay_lane first_finished;
+	enum relay_side first_failed; /* whose error failed_error is */
 };
 
 extern const struct relay_engine relay_buffer, relay_splice;

@@ -74,6 +74,7 @@ open_file(struct pending *p, int flags)
 {
 	struct stat ns;
 
+	p->fd = -1;
 	if (stat("/proc/thread-self/ns/net", &ns))
 		return -errno;
 	snprintf(p->path, sizeof(p->path), "/run/unatatp.firewall.%ju",

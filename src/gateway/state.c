@@ -114,7 +114,7 @@ take_rule(char *line, struct state_lines *ours, struct state_lines *theirs)
 			is_ours = word && !strcmp(word, STATE_PROTOCOL);
 		} else if (!strcmp(word, "from") && line &&
 		    !strncmp(line, "all", 3)) {
-			strsep(&line, "\t ");
+			(void)strsep(&line, "\t ");
 		} else if (*word && *word != '[') {
 			/* An interface may be called "proto", too. */
 			name = strcmp(word, "iif") && strcmp(word, "oif")

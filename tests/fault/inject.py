@@ -1,8 +1,10 @@
 """The page that tests/fault/inject.c, preloaded into the daemon, goes by."""
 
+import contextlib
 import errno
 import mmap
 import os
+import socket
 import struct
 
 from daemon import binary
@@ -130,6 +132,19 @@ ERRORS = {
     "write": "EAGAIN EINTR EIO ENOSPC EPIPE ENOMEM",
     "writev": "EINTR EPIPE ECONNRESET EHOSTUNREACH ENOBUFS ENOMEM",
 }
+
+
+def scrape(the_lab, patience):
+    """True when the metrics came."""
+    with the_lab.gateway, socket.socket() as sock:
+        sock.settimeout(patience)
+        text = b""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            sock.connect(("127.0.0.1", METRICS))
+            sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            while part := sock.recv(1 << 16):
+                text += part
+        return b"unatatp_build_info" in text
 
 
 def options(starter):

@@ -109,6 +109,6 @@ fuzz-coverage: src/daemon/page.c
 	$(FUZZ_MAKE) coverage
 
 mostlyclean-local:
-	rm -rf fuzz
+	rm -rf fuzz gates
 
 .PHONY: fuzz fuzz-coverage update-corpus

@@ -131,7 +131,7 @@ def _lossy(tmp_path):
                 "congestion_among": ["cubic", "bbr"]}}]})).start()
         yield lab, daemon, peers
         peers.close()
-        daemon.kill()
+        daemon.stop()
         lab.close()
 
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import threading
 
 import pytest
 
@@ -50,6 +52,25 @@ def test_usage(lab, args):
     status, out, err = run(lab.gateway, *args)
     assert status == 64, err
     assert err and not out
+
+
+@pytest.mark.parametrize("args,said", [
+    (["kill"], "kill which ID?"),
+    (["kill", "1 2"], 'kill cannot take "1 2"'),
+    (["kill", "9" * 2000], 'kill cannot take "999'),
+    (["show"], "show what? (one of flows"),
+    (["show", "flows", "--policy", "x" * 2000], "the options are too long"),
+    (["firewall"], "firewall what? (one of show up"),
+    (["firewall", "up", "--backend", "ipfw"], "ipfw"),
+    (["firewall", "down", "--confirm", "5"], "confirm"),
+    (["firewall", "status", "--confirm", "0"], "0")],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list)
+    else "")
+def test_usage_says(lab, args, said):
+    """What is missing, or does not fit, is named."""
+    status, out, err = run(lab.gateway, *args)
+    assert (status, out) == (64, "")
+    assert said in err
 
 
 @pytest.mark.parametrize("how", [["run", "-c"], ["-c"], ["check", "-c"],
@@ -178,6 +199,60 @@ def test_bind_options(unatatp_once, peers):
         listener = peers.listen(family=family)
         peers.connect(listener)
         assert peers.accept(listener)[1][0] == source
+
+
+@pytest.mark.parametrize("args", [
+    ["check"], ["check", "--print"], ["doctor"], ["doctor", "--json"],
+    ["firewall", "show"]], ids=" ".join)
+def test_output_has_no_room(lab, tmp_path, args):
+    """What cannot be written is said, and is no success."""
+    file = good_file(tmp_path, firewall={"interfaces": ["lan"]})
+    status, _, err = run(lab.gateway, *args, "-c", file,
+                         prefix=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
+    assert status == 1
+    assert err.endswith("No space left on device\n"), err
+
+
+def test_answer_has_no_room(unatatp_once):
+    """Likewise what the daemon has answered."""
+    daemon = unatatp_once()
+    status, _, err = daemon.ask(
+        "show", "stats", prefix=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
+    assert status == 1
+    assert err == "unatatp: cannot write: No space left on device\n"
+
+
+def test_socket_name_too_long(lab):
+    """-s takes no more than a UNIX socket's name may have."""
+    path = "/tmp/" + "x" * 110
+    status, _, err = run(lab.gateway, "show", "stats", "-s", path)
+    assert (status, err) == (64, path + ": File name too long\n")
+
+
+@pytest.mark.parametrize("answer,said", [
+    (b"", "hung up before it had answered"),
+    (b"{} and no end of it", "hung up before it had answered"),
+    (b"what?\n", "gave an answer that makes no sense"),
+    (b"end x\n", "gave an answer that makes no sense"),
+    (b"{ nonsense\nend 0\n", "gave an answer that makes no sense")],
+    ids=["nothing", "half", "word", "status", "object"])
+def test_answer_makes_no_sense(lab, tmp_path, answer, said):
+    """Another program at the daemon's socket is told apart from it."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve():
+            with listener.accept()[0] as peer:
+                peer.recv(1000)
+                peer.sendall(answer)
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        status, out, err = run(lab.gateway, "show", "stats", "-s", path)
+        server.join(5)
+    assert (status, out) == (1, "")
+    assert err == "unatatp: the daemon at %s %s\n" % (path, said)
 
 
 def test_background(lab, peers, tmp_path):

@@ -90,7 +90,7 @@ class Gateway:
     def stop(self):
         """Ends the daemon, and whoever else listens."""
         if self.daemon:
-            self.daemon.kill()
+            self.daemon.end()
         self.ns.kill_all()
         self.daemon = None
         eventually(lambda: ":9999" not in self.ns.run("ss", "-Hltn"))
@@ -354,6 +354,12 @@ BROKEN = [
         "i", "ct state vmap { established : accept, related : accept, "
         "invalid : drop }\n iifname lo accept\n tcp dport { 22, 53 } accept",
         "input", policy="drop", family="ip"), {}),
+    ("input-ipv4", "nft", "nft -f - <<'E'\ntable ip other {\n"
+     " set served { type inet_service; elements = { 22, 53 }; }\n"
+     " map known { type ct_state : verdict;\n"
+     "  elements = { established : accept, related : accept }; }\n"
+     " chain i { type filter hook input priority filter; policy drop;\n"
+     "  ct state vmap @known\n tcp dport @served accept\n }\n}\nE", {}),
     ("input-ipv6", "nft", nft_rule(
         "i", "ct state established,related accept\n tcp dport 22 accept\n"
         "reject", "input", family="ip6"), {}),

@@ -11,10 +11,13 @@
 
 #include "base/poller.h"
 
+struct fixture;
+
 struct probe {
 	struct poll_entry entry; /* first */
 	struct poller *poller;
 	struct probe *forgets;
+	struct fixture *fixture;
 	int calls, turns, again;
 	uint32_t events;
 };
@@ -36,8 +39,8 @@ on_ready(struct poll_entry *entry, uint32_t events)
 struct fixture {
 	struct event_base *base;
 	struct poller *poller;
-	struct probe probes[2];
-	int pairs[2][2];
+	struct probe probes[2], late;
+	int pairs[2][2], spare[2];
 };
 
 static void
@@ -143,6 +146,67 @@ test_forgotten_while_waiting_for_a_turn(void **state)
 	end(&f);
 }
 
+/* Closes the other's descriptor, and lets another entry have its number. */
+static void
+on_ready_takes_over(struct poll_entry *entry, uint32_t events)
+{
+	struct fixture *f = ((struct probe *)entry)->fixture;
+	int other = entry == &f->probes[0].entry, old = f->pairs[other][0];
+
+	(void)events;
+	poller_forget(&f->probes[0].entry);
+	poller_forget(&f->probes[1].entry);
+	close(old);
+	f->pairs[other][0] = dup(f->spare[0]);
+	assert_int_equal(f->pairs[other][0], old);
+	assert_int_equal(
+	    poller_add(f->poller, old, &f->late.entry, EPOLLIN | EPOLLET), 0);
+}
+
+static void
+test_closed_in_the_same_round(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, f.spare), 0);
+	f.late.entry.on_ready = on_ready;
+	for (int i = 0; i < 2; i++) {
+		f.probes[i].fixture = &f;
+		f.probes[i].entry.on_ready = on_ready_takes_over;
+		assert_int_equal(write(f.pairs[i][1], "x", 1), 1);
+	}
+	turn(&f);
+	assert_int_equal(f.late.calls, 0);
+	assert_int_equal(write(f.spare[1], "x", 1), 1);
+	turn(&f);
+	assert_int_equal(f.late.calls, 1);
+	close(f.spare[0]);
+	close(f.spare[1]);
+	end(&f);
+}
+
+/* epoll(7): it is the open file that is watched, not its descriptor. */
+static void
+test_closed_with_a_copy_elsewhere(void **state)
+{
+	struct fixture f;
+	int copy;
+
+	(void)state;
+	begin(&f);
+	copy = dup(f.pairs[0][0]);
+	poller_remove(f.poller, f.pairs[0][0]);
+	close(f.pairs[0][0]);
+	f.pairs[0][0] = copy;
+	assert_int_equal(write(f.pairs[0][1], "x", 1), 1);
+	turn(&f);
+	assert_int_equal(f.probes[0].calls, 0);
+	end(&f);
+}
+
 int
 main(void)
 {
@@ -151,6 +215,8 @@ main(void)
 		cmocka_unit_test(test_another_turn),
 		cmocka_unit_test(test_forgotten_in_the_same_round),
 		cmocka_unit_test(test_forgotten_while_waiting_for_a_turn),
+		cmocka_unit_test(test_closed_in_the_same_round),
+		cmocka_unit_test(test_closed_with_a_copy_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

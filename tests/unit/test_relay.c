@@ -228,7 +228,7 @@ test_half_close(void **state)
 static void
 test_bytes_before_reset(void **state)
 {
-	char data[5000];
+	char data[5000] = "";
 	struct bench b;
 	ssize_t n;
 

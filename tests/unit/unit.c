@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config.h"
+
 char unit_said[65536];
 
 struct addr
@@ -109,4 +111,15 @@ unit_print(const struct conf *conf)
 	evbuffer_remove(out, text, len);
 	evbuffer_free(out);
 	return text;
+}
+
+bool
+unit_is_slow(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+#ifdef INSTRUMENTED
+	return true;
+#endif
+	return preload && strstr(preload, "/vgpreload_");
 }

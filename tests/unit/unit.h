@@ -12,17 +12,6 @@
 
 #include "conf/conf.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNIT_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNIT_SANITIZED 1
-#endif
-#endif
-#ifndef UNIT_SANITIZED
-#define UNIT_SANITIZED 0
-#endif
-
 /* Parses, or fails the test. */
 struct addr unit_addr(const char *text, uint16_t port);
 struct prefix unit_prefix(const char *text);
@@ -32,6 +21,9 @@ uint32_t unit_random(void);
 
 /* Nanoseconds of CPU that this program has used: others do not count. */
 double unit_cpu_ns(void);
+
+/* Whether a sanitizer or valgrind makes that many times as much. */
+bool unit_is_slow(void);
 
 /*
  * Reads TEXT as a file called "FILE". What was found, a line each, goes

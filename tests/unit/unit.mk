@@ -11,6 +11,7 @@ unit_tests = \
 	tests/unit/test_log \
 	tests/unit/test_mailbox \
 	tests/unit/test_match \
+	tests/unit/test_memory \
 	tests/unit/test_notify \
 	tests/unit/test_option \
 	tests/unit/test_policy \
@@ -52,6 +53,16 @@ tests_unit_test_notify_SOURCES = tests/unit/test_notify.c
 tests_unit_test_notify_LDADD = $(unit_libs)
 tests_unit_test_match_SOURCES = tests/unit/test_match.c $(unit_helpers)
 tests_unit_test_match_LDADD = $(unit_libs)
+tests_unit_test_memory_SOURCES = tests/unit/test_memory.c $(unit_helpers)
+tests_unit_test_memory_LDADD = libunatatp.a $(LIBEVENT_EXTRA_LIBS) \
+	$(LIBEVENT_LIBS) $(LIBCONFIG_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
+	-Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray \
+	-Wl,--wrap=strdup -Wl,--wrap=strndup -Wl,--wrap=free \
+	-Wl,--wrap=event_new -Wl,--wrap=event_free -Wl,--wrap=event_add \
+	-Wl,--wrap=evhttp_new -Wl,--wrap=evhttp_free \
+	-Wl,--wrap=evhttp_bind_listener -Wl,--wrap=open_memstream \
+	-Wl,--wrap=fclose
 tests_unit_test_option_SOURCES = tests/unit/test_option.c $(unit_helpers)
 tests_unit_test_option_LDADD = $(unit_libs)
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c $(unit_helpers)
