@@ -13,6 +13,7 @@ import time
 EXPLAIN = {"kill client", "restart", "link down", "unreachable", "kill flow",
            "drain", "standstill"}
 BEFORE, AFTER = 1.0, 4.0	# seconds around a fault
+LATE = 60.0	# seconds from a foreseen flow's beginning to its line of the log
 # How every flow may end; some services have more (servers.py).
 ORDERLY = {"client-fin", "server-fin"}
 LINE = re.compile(r"<(\d)>(.*)")
@@ -87,7 +88,8 @@ class Ledger:
         self.failed = []		# transfers
         self.bytes = collections.Counter()
         self.odd = []			# (moment, flow)
-        self.foreseen = {}		# {"address:port": ending}
+        # {("address:port", ending): when}; ports come again.
+        self.foreseen = collections.defaultdict(list)
         self.killed = set()		# ids of flows
         self.lines = []			# of the log that should not be
         self.wrong = []			# texts
@@ -103,6 +105,10 @@ class Ledger:
         self.note("WRONG: " + text, *args)
         self.wrong.append("at %.0f s: " % (time.monotonic() - self.began) +
                           text % args)
+
+    def foresee(self, src, ending):
+        """A flow from SRC, an address and port, is about to end like this."""
+        self.foreseen[src, ending].append(time.monotonic())
 
     # Faults and transfers.
 
@@ -193,7 +199,8 @@ class Ledger:
     def judge_flow(self, moment, flow):
         """Why it was right to end like this, or None."""
         ending = flow["ending"]
-        if self.foreseen.get(flow["src"]) == ending:
+        if any(when <= moment <= when + LATE for when in
+               self.foreseen.get((flow["src"], ending), ())):
             return "foreseen"
         if ending == "killed":
             return "killed" if flow["id"] in self.killed else None

@@ -55,6 +55,12 @@ class Stuck(Failed):
     just_now = False
 
 
+class Late(Failed):
+    """It reads slowly: a server's end comes behind all that lies between."""
+
+    just_now = False
+
+
 class Kind:
     """A row: what is done, to which service, how often (mean pause in
     seconds), by how many at a time."""
@@ -170,8 +176,8 @@ class Job:
         sock.settimeout(30)
         sock.bind((self.source, 0))
         name = sock.getsockname()[:2]
-        self.clients.ledger.foreseen[("[%s]:%d" if self.family == 6 else
-                                      "%s:%d") % name] = ending
+        self.clients.ledger.foresee(("[%s]:%d" if self.family == 6 else
+                                     "%s:%d") % name, ending)
         return sock
 
 
@@ -285,7 +291,7 @@ def slow_reader(job):
             time.sleep(0.02 + job.rng.random() * 0.3)
     body = bytes(got).partition(b"\r\n\r\n")[2]
     if len(body) < FILES["large"]:
-        raise Failed("a FIN after %d bytes" % len(body))
+        raise Late("a FIN after %d bytes" % len(body))
     job.expect(hashlib.sha256(body).hexdigest(), job.clients.digests["large"],
                "large, slowly")
     job.transfer.bytes = len(got)
