@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/spawn.h"
+#include "conf/conf.h"
 #include "fuzz.h"
 
 #define MOST 32
@@ -140,4 +141,17 @@ spawn_clear(struct spawn_result *result)
 	free(result->out);
 	free(result->err);
 	*result = (struct spawn_result){ 0 };
+}
+
+struct conf *
+answers_conf(const char *text)
+{
+	struct conf_report report = { 0 };
+	struct conf *conf;
+
+	answers_set((const uint8_t *)text, strlen(text));
+	conf = conf_read(ANSWERS_INPUT, NULL, &report);
+	answers_clear();
+	FUZZ_CHECK(conf);
+	return conf;
 }

@@ -11,10 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct conf;
+
 #define ANSWERS_INPUT "/input"
 
 /* DATA holds until answers_clear. */
 void answers_set(const uint8_t *data, size_t size);
 void answers_clear(void);
+
+/* The configuration that TEXT is, which has no mistake; the caller's. */
+struct conf *answers_conf(const char *text);
 
 #endif

@@ -318,7 +318,6 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	static const char text[] =
 	    "policies = ( { name = \"a\"; sources = [ \"10.0.0.0/8\" ]; },"
 	    " { name = \"b\"; action = \"reject\"; } );";
-	struct conf_report report = { 0 };
 
 	(void)argc;
 	(void)argv;
@@ -331,11 +330,9 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	FUZZ_CHECK(
 	    !getsockname(listener, (struct sockaddr *)&place, &place_len));
 	FUZZ_CHECK(!listen(listener, 8));
-	answers_set((const uint8_t *)text, strlen(text));
-	d.conf = conf_read(ANSWERS_INPUT, NULL, &report);
-	answers_clear();
+	d.conf = answers_conf(text);
 	d.workers = calloc(WORKERS, sizeof(*d.workers));
-	FUZZ_CHECK(d.conf && d.workers);
+	FUZZ_CHECK(d.workers);
 	for (size_t i = 0; i < WORKERS; i++)
 		d.workers[i] = (struct worker *)&d; /* nobody looks inside */
 	d.shared.n_workers = WORKERS;

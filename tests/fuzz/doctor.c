@@ -24,19 +24,6 @@ __wrap_opendir(const char *path)
 	return strncmp(path, "/proc", 5) ? __real_opendir(path) : NULL;
 }
 
-static struct conf *
-make_conf(void)
-{
-	struct conf_report report = { 0 };
-	struct conf *conf;
-
-	answers_set((const uint8_t *)text, strlen(text));
-	conf = conf_read(ANSWERS_INPUT, NULL, &report);
-	answers_clear();
-	FUZZ_CHECK(conf);
-	return conf;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -46,7 +33,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct doctor doctor;
 
 	if (!conf)
-		conf = make_conf();
+		conf = answers_conf(text);
 	answers_set(data, size);
 	doctor_run(&doctor, conf, ANSWERS_INPUT, &wishes[size % 2]);
 	for (size_t i = 0; i < doctor.n_results; i++) {

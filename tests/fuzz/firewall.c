@@ -14,19 +14,6 @@ static const char text[] =
     " { name = \"b\"; ports = [ 80 ]; action = \"bypass\"; } );"
     "firewall = { interfaces = [ \"wg0\", \"lan\" ]; };";
 
-static struct conf *
-make_conf(void)
-{
-	struct conf_report report = { 0 };
-	struct conf *conf;
-
-	answers_set((const uint8_t *)text, strlen(text));
-	conf = conf_read(ANSWERS_INPUT, NULL, &report);
-	answers_clear();
-	FUZZ_CHECK(conf);
-	return conf;
-}
-
 /* The steps between what is there and what is wanted, and those back. */
 static void
 plan(const struct state *ours, const struct state *theirs,
@@ -76,7 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *said = NULL;
 
 	if (!conf)
-		conf = make_conf();
+		conf = answers_conf(text);
 	answers_set(data, size);
 	if (!state_read(&ours, &theirs, 100, &said)) {
 		try_backend(conf, STATE_NFT, &ours, &theirs);
