@@ -1,6 +1,7 @@
 # Limits and storms, with the lab of tests/net.
 TESTS += tests/fault/run
 EXTRA_DIST += tests/fault/run \
+	tests/fault/background.py \
 	tests/fault/conftest.py \
 	tests/fault/icmp.py \
 	tests/fault/inject.py \

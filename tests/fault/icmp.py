@@ -3,7 +3,8 @@ that quote them."""
 
 import socket
 import struct
-import threading
+
+from background import Background
 
 ETH_P_ALL = 3
 SYN, ACK = 2, 16
@@ -78,11 +79,12 @@ class Seen:
             self.dst + self.src + body
 
 
-class OnPath:
+class OnPath(Background):
     """While the block runs, answers each packet that comes into NS with the
     next of ERRORS. SYNs it lets go: an error would rightly end the dial."""
 
     def __init__(self, ns, family, errors=None):
+        super().__init__()
         self.family, self.sent = family, 0
         self.errors = errors or ERRORS[family]
         with ns:
@@ -92,8 +94,6 @@ class OnPath:
                 socket.AF_INET if family == 4 else socket.AF_INET6,
                 socket.SOCK_RAW, socket.IPPROTO_RAW)
         self._wire.settimeout(0.05)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
     def _run(self):
         while not self._stop.is_set():
@@ -114,13 +114,8 @@ class OnPath:
                          (socket.inet_ntop(inet, seen.src), 0))
         self.sent += 1
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
     def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
+        super().__exit__()
         self._wire.close()
         self._out.close()
 

@@ -9,11 +9,11 @@ import resource
 import socket
 import struct
 import subprocess
-import threading
 import time
 
 import pytest
 
+from background import Background
 from daemon import has_sanitizer
 from icmp import checksum
 from lab import CLIENT, CLIENT_B, SERVER, eventually
@@ -38,15 +38,14 @@ def syn(to):
                        src, dst, *tcp)
 
 
-class SynFlood:
+class SynFlood(Background):
     """SYNS a second from the client's side, while the block runs, for
     SECONDS at least and twice that at most."""
 
     def __init__(self, lab, to):
+        super().__init__()
         self.lab, self.sent, self.started = lab, 0, None
         self.packets = [syn(to) for _ in range(16384)]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
     def _run(self):
         with self.lab.client, socket.socket(
@@ -65,13 +64,12 @@ class SynFlood:
 
     def __enter__(self):
         self.lab.gateway.ip("route add %s via %s\n" % (SPOOFED, CLIENT[4]))
-        self._thread.start()
+        super().__enter__()
         eventually(lambda: self.sent > 10000)
         return self
 
     def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
+        super().__exit__()
         self.lab.gateway.ip("route del %s\n" % SPOOFED)
 
 
@@ -208,15 +206,14 @@ def room_for_descriptors(n):
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-class SlowWriters:
+class SlowWriters(Background):
     """N clients that send a byte now and then, while the block runs."""
 
     def __init__(self, peers, n):
+        super().__init__()
         listener = peers.listen()
         self.pairs = [peers.flow(listener=listener) for _ in range(n)]
         self.rounds = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
     def _run(self):
         while not self._stop.wait(0.1):
@@ -224,13 +221,8 @@ class SlowWriters:
                 client.send(bytes([self.rounds & 255]))
             self.rounds += 1
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
     def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
+        super().__exit__()
         wanted = bytes(i & 255 for i in range(self.rounds))
         for client, server in self.pairs:
             assert recv_exactly(server, self.rounds) == wanted

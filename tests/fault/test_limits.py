@@ -4,11 +4,11 @@ live flow loses a byte, and every flow is accounted for."""
 import contextlib
 import random
 import selectors
-import threading
 import time
 
 import pytest
 
+from background import Background
 from daemon import has_sanitizer
 from lab import CLIENT, CLIENT_B, eventually
 from peers import (End, assert_exchanged, exchange, fill, is_readable,
@@ -20,16 +20,15 @@ IDLE = 5.0	# evict_idle: a flow is idle after that many seconds
 METRICS = {"address": "127.0.0.1"}
 
 
-class Attacker:
+class Attacker(Background):
     """A thread that opens connections until told to stop; it keeps those
     that were not reset."""
 
     def __init__(self, peers, listener, sources):
+        super().__init__()
         self.peers, self.listener, self.sources = peers, listener, sources
         self.opened = 0
         self.held, self.cut = [], 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
     def _run(self):
         while not self._stop.is_set():
@@ -50,14 +49,6 @@ class Attacker:
         self.held = [sock for sock in self.held if sock not in gone]
         for sock in gone:
             sock.close()
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
 
     def wait(self, n):
         """Waits until it was reset N times."""
@@ -208,29 +199,20 @@ class SlowReaders:
                 end.sock.close()
 
 
-class Peak:
+class Peak(Background):
     """The most that a daemon's own count and its resident memory reach
     while the block runs."""
 
     def __init__(self, daemon):
+        super().__init__()
         self.daemon, self.held, self.rss = daemon, 0, daemon.rss()
         self.before = self.rss
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
 
-    def _watch(self):
+    def _run(self):
         while not self._stop.wait(0.05):
             self.held = max(self.held, Metrics(self.daemon)(
                 "memory_held_bytes"))
             self.rss = max(self.rss, self.daemon.rss())
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
 
 
 def test_memory(unatatp, peers):
